@@ -1,0 +1,89 @@
+# Two commands do everything: `make demo` and `make test`. `make clean` undoes them.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.stamp
+SOURCES := operator/fairlead_operator runtime/fairlead_runtime
+CHECKED := $(SOURCES) cluster tests
+WORKERS ?= 2
+
+.PHONY: help
+help:  ## Show this list
+	@awk -F':.*## ' '/^[a-z][a-zA-Z0-9_-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@echo "==> Python environment in $(VENV)"
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Fairlead needs Python 3.11 or newer: set PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(PY) -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.PHONY: venv
+venv: $(STAMP)  ## Make the Python environment
+
+.PHONY: check
+check: $(STAMP)  ## Fast lane, under a minute: lint, types, import rules, generated files, unit tests
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy $(CHECKED)
+	PYTHONPATH=operator:runtime $(VENV)/bin/lint-imports --no-cache
+	$(VENV)/bin/fairlead-operator crds --check
+	$(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
+
+.PHONY: format
+format: $(STAMP)  ## Format the code
+	$(VENV)/bin/ruff check --fix-only -q .
+	$(VENV)/bin/ruff format -q .
+
+.PHONY: generate
+generate: $(STAMP)  ## Write the generated files (CRDs and their copy in the chart)
+	$(VENV)/bin/fairlead-operator crds --write
+
+.PHONY: requirements
+requirements: $(STAMP)  ## Write requirements/*.txt anew from pyproject.toml
+	for x in operator runtime export; do \
+	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
+	    --no-emit-index-url --no-emit-find-links --extra $$x pyproject.toml -o requirements/$$x.txt; done
+	$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
+	  --no-emit-index-url --no-emit-find-links --extra operator --extra runtime --group dev \
+	  pyproject.toml -o requirements/dev.txt
+
+.PHONY: build
+build: $(STAMP)  ## Build the cluster's parts into the cache (once per machine)
+	$(PYTHON) -m cluster build
+
+.PHONY: cluster
+cluster: $(STAMP)  ## Bring up a cluster: $KUBECONFIG, kind, or a single node on this machine
+	$(PYTHON) -m cluster up
+
+.PHONY: cluster-down
+cluster-down:  ## Take down the cluster that `make cluster` brought up
+	$(PYTHON) -m cluster down
+
+.PHONY: images
+images: $(STAMP)  ## Build the operator's and the runtime's image
+	$(PY) -m cluster.images build
+
+.PHONY: demo
+demo: $(STAMP)  ## The main job: a cluster, a model, correct predictions
+	$(PY) examples/demo.py
+
+.PHONY: test
+test: check  ## Everything that proves it: unit, API server, images, chart, retraining, end to end
+	$(PY) -m pytest -q tests/functional
+	$(PY) -m pytest -q tests/apiserver
+
+.PHONY: bench-operator
+bench-operator: $(STAMP)  ## 300 ModelDeployments at once on a control plane with kwok
+	$(PYTHON) -m cluster build kubernetes kwok
+	$(PY) bench/operator_scale.py
+
+.PHONY: clean
+clean:  ## Undo: the cluster and everything it left, build products, the environment
+	$(PYTHON) -m cluster clean
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

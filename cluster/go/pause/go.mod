@@ -1,0 +1,3 @@
+module fairlead.dev/cluster/pause
+
+go 1.25.0

@@ -1,0 +1,1 @@
+"""The operator: reconciles ModelDeployments into Deployments, Services, HPAs and their status."""

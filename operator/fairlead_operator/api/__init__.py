@@ -1,0 +1,1 @@
+"""What users write and read: the resources' models, their reasons, and the CRDs made from them."""

@@ -1,0 +1,74 @@
+"""Condition types and reasons: the vocabulary of `status.conditions`, for people and scripts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Self
+
+
+class ConditionType(StrEnum):
+    """Condition types; `Ready`, `Reconciling` and `Stalled` follow kstatus."""
+
+    READY = "Ready"
+    RECONCILING = "Reconciling"
+    STALLED = "Stalled"
+    AVAILABLE = "Available"
+
+
+class Reason(StrEnum):
+    """Why a condition has its status; each member says what it means."""
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str = "") -> Self:
+        """Make a member that carries its documentation."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+    READY = "Ready", "The wanted revision has the address and all replicas that it needs."
+    PROGRESSING = "Progressing", "The wanted revision's pods are starting."
+    REPLICAS_UNAVAILABLE = (
+        "ReplicasUnavailable",
+        "The revision that has the address has fewer ready replicas than it needs.",
+    )
+    SERVING = "Serving", "At least one replica answers at the address."
+    NO_READY_REPLICAS = "NoReadyReplicas", "No replica answers at the address."
+    INVALID_SPEC = "InvalidSpec", "This operator cannot make sense of the spec."
+    NAME_CONFLICT = (
+        "NameConflict",
+        "An object that is not ours has the name of one that is needed; it is not touched.",
+    )
+    CHILD_INVALID = "ChildInvalid", "The API server finds an object that is needed invalid."
+    CHILD_FORBIDDEN = (
+        "ChildForbidden",
+        "A role, a quota or an admission policy forbids an object that is needed.",
+    )
+    DIGEST_MISMATCH = "DigestMismatch", "The model's bytes are not those of spec.model.digest."
+    MODEL_CHANGED_IN_PLACE = (
+        "ModelChangedInPlace",
+        (
+            "The URI now has other bytes than when this revision was made; a new model needs a new "
+            "URI, version or digest."
+        ),
+    )
+    MODEL_TOO_LARGE = "ModelTooLarge", "The model is larger than spec.model.maxSizeMiB."
+    INVALID_MODEL = "InvalidModel", "The file is not an ONNX model that the runtime can load."
+    UNSUPPORTED_SCHEME = "UnsupportedScheme", "The runtime image cannot fetch URIs of this scheme."
+    SOURCE_NOT_FOUND = "SourceNotFound", "There is no model at the URI."
+    DOWNLOAD_REFUSED = "DownloadRefused", "The server wants other credentials (401 or 403)."
+    DOWNLOAD_FAILED = "DownloadFailed", "The URI cannot be reached; it is tried again."
+    OUT_OF_MEMORY = "OutOfMemory", "A container was killed because it needed more than its limit."
+    CRASHED = "Crashed", "A container ended by itself; the message has its last line."
+    IMAGE_PULL_FAILED = "ImagePullFailed", "The runtime image cannot be pulled."
+    CONTAINER_CONFIG_INVALID = (
+        "ContainerConfigInvalid",
+        "A container cannot be made, for example because a Secret or a key is missing.",
+    )
+    VOLUME_MOUNT_FAILED = (
+        "VolumeMountFailed",
+        "A volume cannot be mounted, for example because a ConfigMap or Secret is missing.",
+    )
+    UNSCHEDULABLE = "Unschedulable", "No node has room for the pod or is allowed to run it."
+    PODS_REFUSED = "PodsRefused", "A quota or an admission policy refuses the pods."

@@ -1,0 +1,352 @@
+"""ModelDeployment: this model, served here, replaced safely. Each description is documentation."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field
+
+from fairlead_operator.api.v1alpha1.common import APIModel, PassedThrough, Quantity, rules
+from fairlead_operator.api.v1alpha1.status import ModelDeploymentStatus
+
+NAME_LIMIT = 45
+"""A revision's children add nine characters, and their pods up to eighteen, to 63 at most."""
+
+_QUANTITY_RULES = (
+    (
+        "self.all(k, isQuantity(string(self[k])))",
+        "a quantity is a number with an optional unit, such as 500m, 2 or 1Gi",
+    ),
+    (
+        (
+            "self.all(k, !isQuantity(string(self[k])) || "
+            "quantity(string(self[k])).isGreaterThan(quantity('0')))"
+        ),
+        "a quantity must be more than 0",
+    ),
+    (
+        (
+            "!('memory' in self) || !isQuantity(string(self['memory'])) || "
+            "!quantity(string(self['memory'])).isLessThan(quantity('1Mi'))"
+        ),
+        "memory is in bytes and must be at least 1Mi: a unit is missing, write for example 512Mi",
+    ),
+    (
+        (
+            "!('cpu' in self) || !isQuantity(string(self['cpu'])) || "
+            "!quantity(string(self['cpu'])).isGreaterThan(quantity('1024'))"
+        ),
+        "cpu is in cores and must be at most 1024: write for example 500m or 2",
+    ),
+)
+_Quantities = Annotated[
+    dict[Annotated[str, Field(max_length=128)], Quantity],
+    Field(max_length=16, json_schema_extra=rules(*_QUANTITY_RULES)),
+]
+
+
+class ModelSpec(APIModel):
+    """The model to serve. A change here or in `spec.runtime` makes a new revision."""
+
+    uri: Annotated[
+        str,
+        Field(
+            max_length=1024,
+            description=(
+                "Where the model is: file:///path in the runtime image, pvc://claim/path, "
+                "configmap://name/key (models up to 1 MiB), http://... or https://.... An .onnx "
+                "file, or (file and pvc) a folder with model.onnx."
+            ),
+            json_schema_extra=rules(
+                (
+                    "self.matches('^(file|pvc|configmap|http|https)://')",
+                    "uri must begin with file://, pvc://, configmap://, http:// or https://",
+                ),
+                (
+                    "!self.startsWith('file://') || self.matches('^file:///[^/\\\\s]')",
+                    "a file:// uri needs an absolute path, for example file:///models/model.onnx",
+                ),
+                (
+                    (
+                        "!self.startsWith('pvc://') || "
+                        "self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[^/\\\\s]')"
+                    ),
+                    "a pvc:// uri is pvc://claim/path, for example pvc://models/fraud/model.onnx",
+                ),
+                (
+                    (
+                        "!self.startsWith('configmap://') || self.matches("
+                        "'^configmap://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-._a-zA-Z0-9]+$')"
+                    ),
+                    (
+                        "a configmap:// uri is configmap://name/key, "
+                        "for example configmap://fraud-model/model.onnx"
+                    ),
+                ),
+                (
+                    "!self.startsWith('http') || self.matches('^https?://[^/?#\\\\s]+/[^\\\\s]+$')",
+                    (
+                        "an http(s):// uri needs a host and a path, "
+                        "for example https://models.example.com/fraud/model.onnx"
+                    ),
+                ),
+                (
+                    "!self.matches('^https?://[^/]*@')",
+                    (
+                        "credentials do not belong in the uri: put them in a Secret and name it in "
+                        "secretName"
+                    ),
+                ),
+                ("!self.matches('/[.][.](/|$)')", "a uri must not contain the path segment .."),
+            ),
+        ),
+    ]
+    version: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=63,
+            description=(
+                "Label on metrics and responses. Default: the short hash of the revision."
+            ),
+            json_schema_extra=rules(
+                (
+                    "self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')",
+                    (
+                        "version must be letters, digits, '-', '_' or '.', "
+                        "and begin and end with a letter or digit"
+                    ),
+                )
+            ),
+        ),
+    ] = None
+    digest: Annotated[
+        str | None,
+        Field(
+            max_length=71,
+            description=(
+                "SHA-256 of the model file. Other bytes are refused before they are loaded. "
+                "Without it the first pod's digest holds for all pods of the revision."
+            ),
+            json_schema_extra=rules(
+                (
+                    "self.matches('^sha256:[0-9a-f]{64}$')",
+                    "digest must be sha256: followed by 64 lower-case hex digits",
+                )
+            ),
+        ),
+    ] = None
+    secret_name: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=253,
+            description=(
+                "Secret with credentials for http(s): key token, or keys username and password. "
+                "It is mounted into the pods; the operator never reads it."
+            ),
+        ),
+    ] = None
+    max_size_mib: Annotated[
+        int,
+        Field(
+            alias="maxSizeMiB",
+            ge=1,
+            le=65536,
+            description="Largest model, in MiB, that is fetched.",
+        ),
+    ] = 2048
+
+
+class ResourcesSpec(APIModel):
+    """Requests and limits of the runtime container."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                (
+                    "!has(self.requests) || !has(self.limits) || self.requests.all(k, "
+                    "!(k in self.limits) || !isQuantity(string(self.requests[k])) || "
+                    "!isQuantity(string(self.limits[k])) || "
+                    "!quantity(string(self.requests[k]))"
+                    ".isGreaterThan(quantity(string(self.limits[k]))))"
+                ),
+                "requests must not be more than limits",
+            )
+        )
+    )
+
+    requests: Annotated[
+        _Quantities | None, Field(description="What the scheduler sets aside for a replica.")
+    ] = None
+    limits: Annotated[_Quantities | None, Field(description="What a replica may use at most.")] = (
+        None
+    )
+
+
+class EnvVar(APIModel):
+    """An environment variable, as in a pod."""
+
+    name: Annotated[str, Field(min_length=1, max_length=256, description="Name of the variable.")]
+    value: Annotated[str | None, Field(max_length=32768, description="Its value.")] = None
+    value_from: Annotated[
+        PassedThrough | None, Field(description="Source of its value, as in a pod.")
+    ] = None
+
+
+class PullSecret(APIModel):
+    """A Secret with which the kubelet pulls the runtime image."""
+
+    name: Annotated[str, Field(min_length=1, max_length=253, description="Name of the Secret.")]
+
+
+class RuntimeSpec(APIModel):
+    """What the model runs on. A change makes a new revision."""
+
+    image: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=512,
+            description=(
+                "Runtime image. Default: the operator's, frozen when the revision is made, so "
+                "that an upgrade of the operator restarts no model."
+            ),
+            json_schema_extra=rules(
+                ("!self.matches('\\\\s')", "image must not contain white space")
+            ),
+        ),
+    ] = None
+    threads: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=256,
+            description="Threads of one inference. Default: the container's CPU limit.",
+        ),
+    ] = None
+    resources: Annotated[
+        ResourcesSpec | None,
+        Field(
+            description=(
+                "Requests and limits. Without any, 100m of CPU and 128Mi of memory are requested."
+            )
+        ),
+    ] = None
+    env: Annotated[
+        list[EnvVar] | None,
+        Field(
+            max_length=64,
+            description="Environment of the runtime container.",
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["name"],
+            },
+        ),
+    ] = None
+    node_selector: Annotated[
+        dict[str, str] | None,
+        Field(max_length=32, description="Labels of the nodes that may run the pods."),
+    ] = None
+    tolerations: Annotated[
+        list[PassedThrough] | None, Field(max_length=32, description="Tolerations, as in a pod.")
+    ] = None
+    affinity: Annotated[PassedThrough | None, Field(description="Affinity, as in a pod.")] = None
+    service_account_name: Annotated[
+        str | None,
+        Field(min_length=1, max_length=253, description="ServiceAccount of the pods."),
+    ] = None
+    image_pull_secrets: Annotated[
+        list[PullSecret] | None,
+        Field(max_length=16, description="Secrets with which the image is pulled."),
+    ] = None
+
+
+class ObjectivesSpec(APIModel):
+    """What the model has to reach. Stored; this version of the operator does not act on it."""
+
+    max_latency_ms: Annotated[
+        int | None, Field(ge=1, le=600_000, description="Largest acceptable latency, in ms.")
+    ] = None
+    requests_per_second: Annotated[
+        int | None, Field(ge=1, le=1_000_000, description="Load that has to be carried.")
+    ] = None
+
+
+class ScalingSpec(APIModel):
+    """How many replicas. A change makes no new revision."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.minReplicas <= self.maxReplicas",
+                "minReplicas must not be more than maxReplicas (10 where it is not written)",
+            )
+        )
+    )
+
+    min_replicas: Annotated[int, Field(ge=1, le=1000, description="Fewest replicas.")] = 1
+    max_replicas: Annotated[int, Field(ge=1, le=1000, description="Most replicas.")] = 10
+    target_cpu_percent: Annotated[
+        int,
+        Field(
+            alias="targetCPUPercent",
+            ge=1,
+            le=1000,
+            description=(
+                "Average CPU use, in percent of the request, that the autoscaler aims at. "
+                "Ignored where metrics is written."
+            ),
+        ),
+    ] = 70
+    metrics: Annotated[
+        list[PassedThrough] | None,
+        Field(max_length=16, description="Metrics of the autoscaler, as in autoscaling/v2."),
+    ] = None
+    behavior: Annotated[
+        PassedThrough | None,
+        Field(description="Behavior of the autoscaler, as in autoscaling/v2."),
+    ] = None
+
+
+class ModelDeploymentSpec(APIModel):
+    """What is wanted."""
+
+    model: Annotated[ModelSpec, Field(description="The model to serve.")]
+    runtime: Annotated[RuntimeSpec | None, Field(description="What the model runs on.")] = None
+    objectives: Annotated[
+        ObjectivesSpec | None,
+        Field(description="What the model has to reach. Stored; not acted on yet."),
+    ] = None
+    scaling: Annotated[ScalingSpec | None, Field(description="How many replicas.")] = None
+
+
+class ModelDeployment(APIModel):
+    """A model, served at one address and replaced safely."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                f"self.metadata.name.size() <= {NAME_LIMIT}",
+                (
+                    f"the name of a ModelDeployment may have at most {NAME_LIMIT} characters: "
+                    "its children add the hash of a revision"
+                ),
+            ),
+            (
+                "self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+                (
+                    "the name of a ModelDeployment must be lower-case letters, digits and '-', "
+                    "begin with a letter and end with a letter or digit: its address is a Service"
+                ),
+            ),
+        )
+    )
+
+    api_version: str
+    kind: str
+    metadata: Annotated[dict[str, Any], Field(json_schema_extra={"type": "object"})]
+    spec: Annotated[ModelDeploymentSpec, Field(description="What is wanted.")]
+    status: Annotated[
+        ModelDeploymentStatus | None, Field(description="What is; written by the operator.")
+    ] = None

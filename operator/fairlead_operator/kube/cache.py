@@ -1,0 +1,121 @@
+"""What the watches and the resync have seen: the last known state of each object of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairlead_operator.kube.kinds import BY_KIND, MODEL_DEPLOYMENT, Kind
+
+Key = tuple[str, str]
+"""Namespace and name of a ModelDeployment: the unit of work."""
+
+_Ident = tuple[str, str, str]
+
+
+def owner_key(obj: Mapping[str, Any]) -> Key | None:
+    """Return the key of the ModelDeployment that controls this object, if one does."""
+    meta = obj.get("metadata") or {}
+    for reference in meta.get("ownerReferences") or []:
+        if (
+            reference.get("controller")
+            and reference.get("kind") == MODEL_DEPLOYMENT.kind
+            and str(reference.get("apiVersion", "")).startswith(MODEL_DEPLOYMENT.group + "/")
+        ):
+            return meta.get("namespace", ""), reference["name"]
+    return None
+
+
+def _trimmed(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop what no decision reads: managed fields are half of a small object's bytes."""
+    body = dict(obj)
+    meta = dict(body.get("metadata") or {})
+    meta.pop("managedFields", None)
+    body["metadata"] = meta
+    return body
+
+
+def _version(obj: Mapping[str, Any]) -> int:
+    raw = str((obj.get("metadata") or {}).get("resourceVersion", "0"))
+    return int(raw) if raw.isdigit() else 0
+
+
+def _key(kind: Kind, obj: Mapping[str, Any]) -> Key | None:
+    if kind is MODEL_DEPLOYMENT:
+        meta = obj.get("metadata") or {}
+        return meta.get("namespace", ""), meta.get("name", "")
+    return owner_key(obj)
+
+
+@dataclass(slots=True)
+class Cache:
+    """Objects by kind, namespace and name; only ModelDeployments and what they control."""
+
+    _objects: dict[_Ident, dict[str, Any]] = field(default_factory=dict)
+    _owned: dict[Key, set[_Ident]] = field(default_factory=dict)
+
+    def observe(self, obj: Mapping[str, Any], *, deleted: bool = False) -> Key | None:
+        """Take in one event and return the key that it concerns, if any.
+
+        Events may come late or twice: an older version never replaces a newer one.
+        """
+        kind = BY_KIND.get(obj.get("kind", ""))
+        if kind is None:
+            return None
+        meta = obj.get("metadata") or {}
+        ident = (kind.kind, meta.get("namespace", ""), meta.get("name", ""))
+        before = self._objects.get(ident)
+        same = before is not None and before["metadata"].get("uid") == meta.get("uid")
+        was = _key(kind, before) if before else None
+        now = _key(kind, obj)
+        if deleted:
+            if same:
+                self._forget(ident)
+            return now or was
+        if now is None:
+            if same:  # somebody took our owner reference away
+                self._forget(ident)
+            return was
+        if before is not None and same and _version(obj) < _version(before):
+            return now
+        self._forget(ident)
+        self._objects[ident] = _trimmed(obj)
+        if kind is not MODEL_DEPLOYMENT:
+            self._owned.setdefault(now, set()).add(ident)
+        return now
+
+    def replace_all(self, listed: Iterable[Mapping[str, Any]]) -> set[Key]:
+        """Take a complete listing as the truth; return every key in it or forgotten by it."""
+        keys: set[Key] = {*self.model_deployments(), *self._owned}
+        self._objects.clear()
+        self._owned.clear()
+        for obj in listed:
+            key = self.observe(obj)
+            if key:
+                keys.add(key)
+        return keys
+
+    def model_deployment(self, key: Key) -> dict[str, Any] | None:
+        """Return the last known ModelDeployment of this key."""
+        return self._objects.get((MODEL_DEPLOYMENT.kind, *key))
+
+    def model_deployments(self) -> list[Key]:
+        """Return the keys of all known ModelDeployments."""
+        return [(i[1], i[2]) for i in self._objects if i[0] == MODEL_DEPLOYMENT.kind]
+
+    def children(self, key: Key) -> dict[tuple[str, str], dict[str, Any]]:
+        """Return what this ModelDeployment controls, by kind and name."""
+        idents = self._owned.get(key, set())
+        return {(ident[0], ident[2]): self._objects[ident] for ident in sorted(idents)}
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def _forget(self, ident: _Ident) -> None:
+        obj = self._objects.pop(ident, None)
+        key = owner_key(obj) if obj else None
+        if key and key in self._owned:
+            self._owned[key].discard(ident)
+            if not self._owned[key]:
+                del self._owned[key]

@@ -1,0 +1,1 @@
+"""From a spec to manifests: names, labels, the revision's identity, its children, differences."""

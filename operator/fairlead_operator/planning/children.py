@@ -1,0 +1,175 @@
+"""The objects that a ModelDeployment owns, as manifests for server-side apply."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from fairlead_operator.planning import names
+from fairlead_operator.planning.podtemplate import HTTP_PORT
+
+Manifest = dict[str, Any]
+ADDRESS_PORT = 80
+
+
+def owner_reference(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the controller reference to a ModelDeployment."""
+    return {
+        "apiVersion": resource["apiVersion"],
+        "kind": resource["kind"],
+        "name": resource["metadata"]["name"],
+        "uid": resource["metadata"]["uid"],
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def fingerprint(manifest: Manifest) -> str:
+    """Return a hash of a manifest; on the live object it tells what was applied last.
+
+    A comparison of desired fields alone would not notice a field that is no longer desired.
+    """
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Children:
+    """Makes the manifests of one ModelDeployment's children."""
+
+    def __init__(self, resource: Mapping[str, Any]) -> None:
+        self._owner = owner_reference(resource)
+        self._name: str = resource["metadata"]["name"]
+        self._namespace: str = resource["metadata"]["namespace"]
+
+    def frozen_template(self, revision_hash: str, template: Manifest) -> Manifest:
+        """Return the ControllerRevision that keeps a revision's pod template as first rendered.
+
+        Its data cannot be changed in the API; an operator with other defaults finds it there.
+        """
+        return self._object(
+            "apps/v1",
+            "ControllerRevision",
+            names.revision_name(self._name, revision_hash),
+            {"data": {"template": template}, "revision": 1},
+            revision_hash,
+        )
+
+    def deployment(self, revision_hash: str, template: Manifest) -> Manifest:
+        """Return a revision's Deployment. It never says `replicas`: they are the HPA's."""
+        spec = {
+            "selector": {"matchLabels": names.selector(self._name, revision_hash)},
+            "template": template,
+            "minReadySeconds": 0,
+            "progressDeadlineSeconds": 600,
+            "revisionHistoryLimit": 1,
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0},
+            },
+        }
+        return self._object(
+            "apps/v1",
+            "Deployment",
+            names.revision_name(self._name, revision_hash),
+            {"spec": spec},
+            revision_hash,
+        )
+
+    def revision_service(self, revision_hash: str) -> Manifest:
+        """Return a revision's headless Service: its pods by name, ready or draining."""
+        return self._service(
+            names.revision_name(self._name, revision_hash),
+            revision_hash,
+            {"clusterIP": "None", "ports": [_port(HTTP_PORT)]},
+            revision_hash,
+        )
+
+    def address(self, revision_hash: str) -> Manifest:
+        """Return the address: the Service that selects the revision that has all traffic."""
+        return self._service(
+            self._name, revision_hash, {"type": "ClusterIP", "ports": [_port(ADDRESS_PORT)]}, None
+        )
+
+    def autoscaler(
+        self, revision_hash: str, scaling: Mapping[str, Any], *, min_replicas: int
+    ) -> Manifest:
+        """Return a revision's HPA; `metrics` and `behavior` are the user's own words."""
+        name = names.revision_name(self._name, revision_hash)
+        metrics = scaling.get("metrics") or [
+            {
+                "type": "Resource",
+                "resource": {
+                    "name": "cpu",
+                    "target": {
+                        "type": "Utilization",
+                        "averageUtilization": int(scaling.get("targetCPUPercent") or 70),
+                    },
+                },
+            }
+        ]
+        spec: Manifest = {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "minReplicas": min_replicas,
+            "maxReplicas": max(min_replicas, int(scaling.get("maxReplicas") or 1)),
+            "metrics": metrics,
+        }
+        if scaling.get("behavior"):
+            spec["behavior"] = scaling["behavior"]
+        return self._object(
+            "autoscaling/v2", "HorizontalPodAutoscaler", name, {"spec": spec}, revision_hash
+        )
+
+    def disruption_budget(self) -> Manifest:
+        """Return the PDB over all pods behind the address."""
+        spec = {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": {names.OWNER_LABEL: self._name}},
+            # A pod that is not ready serves nobody: a drain of its node need not wait for it.
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        }
+        return self._object("policy/v1", "PodDisruptionBudget", self._name, {"spec": spec}, None)
+
+    def digest(self, revision_hash: str, digest: str) -> Manifest:
+        """Return the ConfigMap that gives the resolved digest to every later pod."""
+        return self._object(
+            "v1",
+            "ConfigMap",
+            names.revision_name(self._name, revision_hash),
+            {"data": {names.DIGEST_KEY: digest}},
+            revision_hash,
+        )
+
+    def _service(
+        self, name: str, selected: str, spec: Manifest, revision_hash: str | None
+    ) -> Manifest:
+        body = {**spec, "selector": names.selector(self._name, selected)}
+        return self._object("v1", "Service", name, {"spec": body}, revision_hash)
+
+    def _object(
+        self, api_version: str, kind: str, name: str, body: Manifest, revision_hash: str | None
+    ) -> Manifest:
+        manifest: Manifest = {
+            "apiVersion": api_version,
+            "kind": kind,
+            "metadata": {
+                "name": name,
+                "namespace": self._namespace,
+                "labels": names.labels(self._name, revision_hash),
+                "ownerReferences": [self._owner],
+            },
+            **body,
+        }
+        manifest["metadata"]["annotations"] = {names.APPLIED_ANNOTATION: fingerprint(manifest)}
+        return manifest
+
+
+def _port(number: int) -> dict[str, Any]:
+    return {
+        "name": "http",
+        "port": number,
+        "targetPort": HTTP_PORT,
+        "protocol": "TCP",
+        "appProtocol": "http",
+    }

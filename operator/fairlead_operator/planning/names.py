@@ -1,0 +1,40 @@
+"""Names and labels of what belongs to a ModelDeployment."""
+
+from __future__ import annotations
+
+HASH_LENGTH = 8
+"""Characters of the revision hash in names; 45 + 1 + 8 stays within 63 with room for pods."""
+
+MANAGED_BY = {"app.kubernetes.io/managed-by": "fairlead"}
+OWNER_LABEL = "fairlead.dev/model-deployment"
+REVISION_LABEL = "fairlead.dev/revision"
+APPLIED_ANNOTATION = "fairlead.dev/applied"
+DIGEST_KEY = "model-digest"
+
+
+def short(revision_hash: str) -> str:
+    """Return the form of a revision hash that stands in names and labels."""
+    return revision_hash[:HASH_LENGTH]
+
+
+def revision_name(name: str, revision_hash: str) -> str:
+    """Return the name of a revision's Deployment, headless Service, HPA and digest."""
+    return f"{name}-{short(revision_hash)}"
+
+
+def selector(name: str, revision_hash: str) -> dict[str, str]:
+    """Return the labels that select the pods of one revision and no others."""
+    return {OWNER_LABEL: name, REVISION_LABEL: short(revision_hash)}
+
+
+def labels(name: str, revision_hash: str | None = None) -> dict[str, str]:
+    """Return the labels of a child object."""
+    common = {
+        "app.kubernetes.io/name": "fairlead-model",
+        "app.kubernetes.io/instance": name,
+        **MANAGED_BY,
+        OWNER_LABEL: name,
+    }
+    if revision_hash is not None:
+        common[REVISION_LABEL] = short(revision_hash)
+    return common

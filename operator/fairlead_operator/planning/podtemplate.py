@@ -1,0 +1,202 @@
+"""The pod of a revision. Rendered once, then frozen: see `planning.children`.
+
+Whatever changes here reaches new revisions only, because an upgrade of the operator must restart
+no model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fairlead_operator.planning import names
+from fairlead_operator.planning.source import MODEL_DIR, source
+
+HTTP_PORT = 8080
+UID = 65532
+PRE_STOP_S = 15
+"""Endpoints and proxies need a moment to forget a pod; until then it goes on answering."""
+DRAIN_S = 20
+_GRACE_S = PRE_STOP_S + DRAIN_S + 10
+_STARTUP_PROBES = 300  # seconds that a model may take to load before the kubelet gives up
+
+
+def pod_template(
+    *,
+    name: str,
+    revision_hash: str,
+    version: str,
+    image: str,
+    model: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    connection_age_s: float,
+) -> dict[str, Any]:
+    """Return the pod template of a revision, fit for the restricted Pod Security Standard.
+
+    Args:
+        name: The ModelDeployment's name: also the model's name in the inference protocol.
+        revision_hash: The revision's hash.
+        version: The label on metrics and responses.
+        image: The runtime image, frozen in the revision.
+        model: `spec.model` as JSON.
+        runtime: `spec.runtime` as JSON.
+        connection_age_s: Age at which the server ends a connection, so that a moved address
+            empties the old pods.
+    """
+    origin = source(model)
+    spec: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _GRACE_S,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": UID,
+            "runAsGroup": UID,
+            "fsGroup": UID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [_fetch(name, revision_hash, image, model, origin.args, origin.mounts)],
+        "containers": [_server(name, version, image, runtime, connection_age_s)],
+        "volumes": [
+            {"name": "model", "emptyDir": {"sizeLimit": _size_limit(model)}},
+            {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
+            *origin.volumes,
+        ],
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": names.selector(name, revision_hash)},
+            }
+        ],
+    }
+    for field in ("nodeSelector", "tolerations", "affinity", "serviceAccountName"):
+        if runtime.get(field):
+            spec[field] = runtime[field]
+    if runtime.get("imagePullSecrets"):
+        spec["imagePullSecrets"] = runtime["imagePullSecrets"]
+    return {
+        "metadata": {
+            "labels": names.labels(name, revision_hash),
+            "annotations": {
+                "kubectl.kubernetes.io/default-container": "runtime",
+                "prometheus.io/scrape": "true",
+                "prometheus.io/port": str(HTTP_PORT),
+                "prometheus.io/path": "/metrics",
+            },
+        },
+        "spec": spec,
+    }
+
+
+def _fetch(
+    name: str,
+    revision_hash: str,
+    image: str,
+    model: Mapping[str, Any],
+    args: tuple[str, ...],
+    mounts: tuple[dict[str, Any], ...],
+) -> dict[str, Any]:
+    container: dict[str, Any] = {
+        "name": "fetch",
+        "image": image,
+        "args": list(args),
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        "securityContext": _locked_down(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "model", "mountPath": MODEL_DIR},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - inside the pod
+            *mounts,
+        ],
+    }
+    if not model.get("digest"):
+        # The first pod's digest, once it is known: the later ones refuse other bytes. A reference
+        # rather than a value, because a value would change the template and restart every pod.
+        container["env"] = [
+            {
+                "name": "FAIRLEAD_MODEL_DIGEST",
+                "valueFrom": {
+                    "configMapKeyRef": {
+                        "name": names.revision_name(name, revision_hash),
+                        "key": names.DIGEST_KEY,
+                        "optional": True,
+                    }
+                },
+            }
+        ]
+    return container
+
+
+def _server(
+    name: str, version: str, image: str, runtime: Mapping[str, Any], connection_age_s: float
+) -> dict[str, Any]:
+    args = [
+        "serve",
+        MODEL_DIR,
+        "--model-name",
+        name,
+        "--model-version",
+        version,
+        "--http-port",
+        str(HTTP_PORT),
+        "--drain-seconds",
+        str(DRAIN_S),
+        "--max-connection-age-s",
+        f"{connection_age_s:g}",
+    ]
+    if runtime.get("threads"):
+        args += ["--threads", str(runtime["threads"])]
+    container: dict[str, Any] = {
+        "name": "runtime",
+        "image": image,
+        "args": args,
+        "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
+        "resources": _resources(runtime.get("resources") or {}),
+        "securityContext": _locked_down(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "startupProbe": _probe("/health/ready", periodSeconds=1, failureThreshold=_STARTUP_PROBES),
+        "readinessProbe": _probe("/health/ready", periodSeconds=5, failureThreshold=2),
+        "livenessProbe": _probe("/health/live", periodSeconds=10, failureThreshold=6),
+        "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_S}}},
+        "volumeMounts": [
+            {"name": "model", "mountPath": MODEL_DIR, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - inside the pod
+        ],
+    }
+    if runtime.get("env"):
+        container["env"] = runtime["env"]
+    return container
+
+
+def _resources(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the user's resources, with requests that the scheduler and the HPA can count on."""
+    limits = dict(given.get("limits") or {})
+    requests = dict(given.get("requests") or {})
+    for resource, least in (("cpu", "100m"), ("memory", "128Mi")):
+        if resource not in requests and resource not in limits:
+            requests[resource] = least
+    resources: dict[str, Any] = {}
+    if requests:
+        resources["requests"] = requests
+    if limits:
+        resources["limits"] = limits
+    return resources
+
+
+def _probe(path: str, **timing: int) -> dict[str, Any]:
+    return {"httpGet": {"path": path, "port": HTTP_PORT}, "timeoutSeconds": 3, **timing}
+
+
+def _locked_down() -> dict[str, Any]:
+    return {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def _size_limit(model: Mapping[str, Any]) -> str:
+    # The limit is the fetch's own; this one only catches what slips past it.
+    return f"{int(model.get('maxSizeMiB', 2048)) + 64}Mi"

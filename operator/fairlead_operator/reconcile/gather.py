@@ -1,0 +1,144 @@
+"""Everything that a pass needs to know, read once, as one frozen snapshot."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from fairlead_operator.api.v1alpha1 import ModelSpec, RuntimeSpec, ScalingSpec
+from fairlead_operator.kube.cache import Cache
+from fairlead_operator.kube.client import Cluster
+from fairlead_operator.kube.kinds import EVENT, POD
+from fairlead_operator.planning import names
+from fairlead_operator.rollout import diagnosis
+from fairlead_operator.rollout.decide import satisfied
+from fairlead_operator.rollout.revision import Revision, State, from_status, instant
+from fairlead_operator.rollout.snapshot import Finding, Resolved, Snapshot
+
+_PODS_SPEAK_AFTER_S = 3.0
+"""A pod that has just been made has nothing to tell yet."""
+
+
+class SpecError(Exception):
+    """The spec makes no sense to this version of the operator."""
+
+
+async def snapshot(
+    cluster: Cluster, cache: Cache, resource: Mapping[str, Any], now: dt.datetime
+) -> Snapshot:
+    """Return the snapshot of one ModelDeployment.
+
+    Raises:
+        SpecError: The spec cannot be understood; the message names the field.
+        KubeError: The API server could not be asked.
+    """
+    meta = resource["metadata"]
+    model, runtime, scaling = _spec(resource.get("spec") or {})
+    known = [from_status(e) for e in (resource.get("status") or {}).get("revisions") or ()]
+    revisions = tuple(revision for revision in known if revision is not None)
+    first = Snapshot(
+        resource=resource,
+        model=model,
+        runtime=runtime,
+        scaling=scaling,
+        revisions=revisions,
+        recognised=_recognise(revisions, model, runtime),
+        children=_owned(cache, resource),
+    )
+    wanted = next((r for r in revisions if r.hash == first.recognised), None)
+    if wanted is None:
+        return first
+    findings, resolved = await _ask_pods(cluster, first, wanted, meta["namespace"], now)
+    return dataclasses.replace(first, findings=findings, resolved=resolved)
+
+
+def with_resource(before: Snapshot, resource: Mapping[str, Any]) -> Snapshot:
+    """Return the same snapshot of a resource whose status has been written since."""
+    return dataclasses.replace(before, resource=resource)
+
+
+async def _ask_pods(
+    cluster: Cluster, found: Snapshot, wanted: Revision, namespace: str, now: dt.datetime
+) -> tuple[dict[str, Finding], dict[str, Resolved]]:
+    """Read the wanted revision's pods, only where they have something to tell."""
+    deployment = found.children.get(("Deployment", wanted.child_name(found.name)))
+    if deployment is None:
+        return {}, {}
+    ready = found.replicas(wanted)[1]
+    age = (now - instant(wanted.created_at)).total_seconds()
+    unhappy = not satisfied(found, wanted) and age >= _PODS_SPEAK_AFTER_S
+    untold = wanted.size_bytes is None and ready > 0
+    if not unhappy and not untold:
+        return {}, {}
+    selector = ",".join(f"{k}={v}" for k, v in names.selector(found.name, wanted.hash).items())
+    pods = await cluster.list(POD, namespace, labels=selector)
+    findings: dict[str, Finding] = {}
+    if unhappy:
+        events: list[dict[str, Any]] = []
+        for pod in [pod for pod in pods if diagnosis.waiting_for_volumes(pod)][:2]:
+            fields = f"involvedObject.name={pod['metadata']['name']},type=Warning"
+            events += await cluster.list(EVENT, namespace, fields=fields)
+        finding = diagnosis.diagnose(deployment, pods, events)
+        if finding is not None:
+            findings[wanted.hash] = finding
+    told = diagnosis.resolved(pods)
+    return findings, {wanted.hash: told} if told else {}
+
+
+def _owned(cache: Cache, resource: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
+    """Return the children of this very object, not of one that had its name before."""
+    meta = resource["metadata"]
+    return {
+        ident: live
+        for ident, live in cache.children((meta["namespace"], meta["name"])).items()
+        if any(
+            reference.get("uid") == meta["uid"]
+            for reference in live["metadata"].get("ownerReferences") or ()
+        )
+    }
+
+
+def _spec(
+    spec: Mapping[str, Any],
+) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
+    try:
+        return (
+            _dump(ModelSpec.model_validate(spec.get("model") or {})),
+            _dump(RuntimeSpec.model_validate(spec.get("runtime") or {})),
+            _dump(ScalingSpec.model_validate(spec.get("scaling") or {})),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SpecError(f"{where}: {first['msg']}") from error
+
+
+def _recognise(
+    revisions: tuple[Revision, ...], model: Mapping[str, Any], runtime: Mapping[str, Any]
+) -> str | None:
+    """Return the remembered revision that this spec asks for.
+
+    Both sides are read by today's models, so that a field that did not exist when the revision was
+    made counts with its default.
+    """
+    ranked = sorted(revisions, key=lambda revision: revision.state is State.DRAINING)
+    for revision in ranked:
+        try:
+            then = (
+                _dump(ModelSpec.model_validate(dict(revision.model))),
+                _dump(RuntimeSpec.model_validate(dict(revision.runtime))),
+            )
+        except ValidationError:
+            continue
+        if then == (model, runtime):
+            return revision.hash
+    return None
+
+
+def _dump(model: ModelSpec | RuntimeSpec | ScalingSpec) -> Mapping[str, Any]:
+    dumped: dict[str, Any] = model.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return dumped

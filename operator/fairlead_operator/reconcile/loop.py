@@ -1,0 +1,164 @@
+"""The control loop: workers drain the queue, a resync refills it, liveness knows a stall."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from fairlead_operator.kube.cache import Cache, Key
+from fairlead_operator.kube.client import Cluster
+from fairlead_operator.kube.errors import ConflictError, ForbiddenError, KubeError, NotLeaderError
+from fairlead_operator.kube.kinds import CHILDREN, MODEL_DEPLOYMENT
+from fairlead_operator.kube.lease import Lease
+from fairlead_operator.reconcile.passes import Reconciler
+from fairlead_operator.reconcile.queue import WorkQueue
+from fairlead_operator.settings import Settings
+from fairlead_operator.telemetry import Metrics
+
+log = logging.getLogger(__name__)
+_RESYNC_RETRY_S = 5.0
+_QUEUE_STALE_S = 120.0
+_PASS_TIMEOUT_S = 60.0
+_FORBIDDEN_RETRY_S = 30.0
+
+
+class Loop:
+    """Everything that runs beside the watches; `run` ends only by cancellation."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        cache: Cache,
+        reconciler: Reconciler,
+        lease: Lease,
+        settings: Settings,
+        metrics: Metrics,
+    ) -> None:
+        self._cluster = cluster
+        self._cache = cache
+        self._reconciler = reconciler
+        self._lease = lease
+        self._settings = settings
+        self._metrics = metrics
+        self.queue: WorkQueue[Key] = WorkQueue()
+        self._resynced_at: float | None = None
+        self._started_at = time.monotonic()
+        self._synced = asyncio.Event()
+        metrics.watch_queue(self.queue.depth, self.queue.age_s)
+        metrics.leader.set_function(lambda: float(lease.held()))
+        metrics.resources.set_function(lambda: float(len(cache.model_deployments())))
+
+    def observe(self, obj: Mapping[str, Any], *, deleted: bool) -> None:
+        """Take in one watch event: remember the object, make its owner's key due."""
+        key = self._cache.observe(obj, deleted=deleted)
+        if key is not None:
+            self.queue.add(key)
+
+    async def run(self) -> None:
+        """Run the Lease, the resync and the workers."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._lease.run(), name="lease")
+            group.create_task(self._resync_forever(), name="resync")
+            for number in range(self._settings.workers):
+                group.create_task(self._work(), name=f"worker-{number}")
+
+    def stale(self, now: float | None = None) -> str | None:
+        """Say why the loop should be restarted, or None where it is alive."""
+        now = time.monotonic() if now is None else now
+        last = self._started_at if self._resynced_at is None else self._resynced_at
+        limit = 3 * self._settings.resync_s + 60
+        if now - last > limit:
+            return f"the last full resync ended {now - last:.0f} s ago (limit {limit:.0f} s)"
+        if self._lease.held() and self._synced.is_set():
+            age = self.queue.age_s()
+            if age > _QUEUE_STALE_S:
+                return f"a key has been due for {age:.0f} s (limit {_QUEUE_STALE_S:.0f} s)"
+        return None
+
+    def ready(self) -> bool:
+        """Whether the caches are warm."""
+        return self._synced.is_set()
+
+    async def resync(self) -> None:
+        """List everything that is watched, believe it, and make every key due."""
+        namespaces: tuple[str | None, ...] = self._settings.namespaces or (None,)
+        listed: list[dict[str, Any]] = []
+        for kind in (MODEL_DEPLOYMENT, *CHILDREN):
+            for namespace in namespaces:
+                labels = "" if kind is MODEL_DEPLOYMENT else "app.kubernetes.io/managed-by=fairlead"
+                listed += await self._cluster.list(kind, namespace, labels=labels)
+        for key in self._cache.replace_all(listed):
+            self.queue.add(key)
+        self._resynced_at = time.monotonic()
+        self._synced.set()
+
+    async def _resync_forever(self) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self.resync(), timeout=max(60.0, self._settings.resync_s))
+            except (KubeError, TimeoutError) as error:
+                self._metrics.resyncs.labels("failed").inc()
+                log.warning("resync failed, next try in %.0f s: %s", _RESYNC_RETRY_S, error)
+                await asyncio.sleep(_RESYNC_RETRY_S)
+                continue
+            self._metrics.resyncs.labels("ok").inc()
+            await asyncio.sleep(self._settings.resync_s * (0.9 + 0.2 * random.random()))  # noqa: S311
+
+    async def _work(self) -> None:
+        await self._synced.wait()
+        while True:
+            await self._lease.acquired.wait()
+            key = await self.queue.get()
+            await self._one(key)
+
+    async def _one(self, key: Key) -> None:
+        where = {"namespace": key[0], "name": key[1], "kind": MODEL_DEPLOYMENT.kind}
+        started = time.perf_counter()
+        try:
+            result = await asyncio.wait_for(self._reconciler.run(key), timeout=_PASS_TIMEOUT_S)
+        except NotLeaderError:
+            # The next leader's resync finds the key; it only must not be lost for this replica.
+            self.queue.done(key, requeue_after_s=1.0)
+            self._count("not_leader", started)
+        except ConflictError as error:
+            # Somebody wrote in between: the watch or this read brings the newer object.
+            with contextlib.suppress(KubeError):
+                await self._reconciler.refresh(key)
+            delay = self.queue.failed(key)
+            self._count("conflict", started)
+            log.info("stale, again in %.1f s: %s", delay, error, extra=where)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the key must not be lost
+            self._failed(key, error, where, started)
+        else:
+            self.queue.done(key, requeue_after_s=result.requeue_after_s)
+            self._count("changed" if result.changed else "unchanged", started)
+            if result.changed:
+                log.info("reconciled: %s", "; ".join(result.changed), extra=where)
+
+    def _failed(self, key: Key, error: Exception, where: dict[str, str], started: float) -> None:
+        reason = error.label if isinstance(error, KubeError) else type(error).__name__
+        slow = _FORBIDDEN_RETRY_S if isinstance(error, ForbiddenError) else 0.0
+        delay = self.queue.failed(key, at_least_s=slow)
+        self._metrics.errors.labels(reason).inc()
+        self._count("failed", started)
+        expected = isinstance(error, (KubeError, TimeoutError))
+        log.log(
+            logging.WARNING if expected else logging.ERROR,
+            "pass failed (%s), again in %.1f s: %s",
+            reason,
+            delay,
+            error,
+            extra=where,
+            exc_info=None if expected else error,
+        )
+
+    def _count(self, outcome: str, started: float) -> None:
+        self._metrics.passes.labels(outcome).inc()
+        self._metrics.seconds.observe(time.perf_counter() - started)

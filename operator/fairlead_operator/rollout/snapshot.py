@@ -1,0 +1,82 @@
+"""Everything that one pass knows, frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from fairlead_operator.planning import names
+from fairlead_operator.rollout.revision import Revision
+
+ChildKey = tuple[str, str]
+"""Kind and name of a child."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Why a pod is not ready, in words that help.
+
+    Attributes:
+        reason: Machine-readable; a member of `api.reasons.Reason`.
+        message: For people: what happened, and what to do.
+        stalled: True where waiting alone cannot help.
+    """
+
+    reason: str
+    message: str
+    stalled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What the first pod of a revision found at the model's URI."""
+
+    digest: str
+    size_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One ModelDeployment and what exists for it.
+
+    Attributes:
+        resource: The object as the API server gave it.
+        model: `spec.model` with defaults, as JSON.
+        runtime: `spec.runtime` with defaults, as JSON.
+        scaling: `spec.scaling` with defaults, as JSON.
+        revisions: What status remembers, oldest first.
+        recognised: Hash of the remembered revision that the spec asks for, if it is known.
+        children: Live objects under our control, by kind and name.
+        findings: By revision hash: why its pods are not ready, where that was looked into.
+        resolved: By revision hash: the model's digest, where a pod told it.
+    """
+
+    resource: Mapping[str, Any]
+    model: Mapping[str, Any]
+    runtime: Mapping[str, Any]
+    scaling: Mapping[str, Any]
+    revisions: tuple[Revision, ...] = ()
+    recognised: str | None = None
+    children: Mapping[ChildKey, Mapping[str, Any]] = field(default_factory=dict)
+    findings: Mapping[str, Finding] = field(default_factory=dict)
+    resolved: Mapping[str, Resolved] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The ModelDeployment's name."""
+        return str(self.resource["metadata"]["name"])
+
+    @property
+    def min_replicas(self) -> int:
+        """The least number of replicas that the user wants."""
+        return int(self.scaling.get("minReplicas") or 1)
+
+    def replicas(self, revision: Revision) -> tuple[int, int]:
+        """Return a revision's wanted and ready replicas, as its Deployment says."""
+        live = self.children.get(("Deployment", names.revision_name(self.name, revision.hash)))
+        if live is None:
+            return 0, 0
+        status = live.get("status") or {}
+        wanted = (live.get("spec") or {}).get("replicas")
+        return int(wanted or 0), int(status.get("readyReplicas") or 0)

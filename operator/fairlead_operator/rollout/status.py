@@ -1,0 +1,239 @@
+"""The status that a decision gives, and whether it is worth a write."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fairlead_operator.api.reasons import ConditionType, Reason
+from fairlead_operator.planning import names
+from fairlead_operator.rollout.decide import Decision, needed_replicas, satisfied
+from fairlead_operator.rollout.revision import State, instant, to_status, write_instant
+from fairlead_operator.rollout.snapshot import Finding, Snapshot
+
+MEASURED_EVERY_S = 60.0
+"""Measured values alone are written no oftener than this."""
+
+_MEASURED = ("replicas", "measuredAt")
+_MEASURED_OF_REVISION = ("replicas", "readyReplicas")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """An Event to post: what changed from one status to the next."""
+
+    reason: str
+    message: str
+    warning: bool = False
+
+
+def compose(
+    snapshot: Snapshot,
+    decision: Decision,
+    problems: Sequence[Finding],
+    now: dt.datetime,
+) -> dict[str, Any]:
+    """Return the whole status.
+
+    Args:
+        snapshot: What exists.
+        decision: What is to be.
+        problems: What the API server refused, or what is in the way, in this pass.
+        now: The instant of the pass.
+    """
+    before = snapshot.resource.get("status") or {}
+    shown = decision.active or decision.wanted
+    wanted_count, ready_count = snapshot.replicas(shown)
+    candidate = decision.wanted if decision.active not in (None, decision.wanted) else None
+    meta = snapshot.resource["metadata"]
+    status: dict[str, Any] = {
+        "observedGeneration": meta["generation"],
+        "conditions": _conditions(snapshot, decision, problems, now),
+        "revisions": [
+            to_status(revision, snapshot.name, *snapshot.replicas(revision))
+            for revision in decision.revisions
+        ],
+        "version": shown.version,
+        "replicas": f"{ready_count}/{max(wanted_count, snapshot.min_replicas)}",
+        "url": f"http://{snapshot.name}.{meta['namespace']}.svc",
+        "measuredAt": write_instant(now),
+    }
+    if decision.active is not None:
+        status["stableRevision"] = names.short(decision.active.hash)
+    if candidate is not None:
+        status["candidateRevision"] = names.short(candidate.hash)
+        status["candidate"] = candidate.version
+        status["weight"] = 0
+    status["reason"] = next(
+        c["reason"] for c in status["conditions"] if c["type"] == ConditionType.READY.value
+    )
+    if before.get("lastAction"):
+        status["lastAction"] = before["lastAction"]
+    return status
+
+
+def refused(
+    resource: Mapping[str, Any], reason: Reason, message: str, now: dt.datetime
+) -> dict[str, Any]:
+    """Return the status of a resource that this operator cannot act on, all else kept."""
+    status = dict(resource.get("status") or {})
+    kept = {c["type"]: c for c in status.get("conditions") or ()}
+    finding = Finding(reason=reason.value, message=message, stalled=True)
+    conditions = [
+        _condition(ConditionType.READY, finding, value=False),
+        _condition(ConditionType.RECONCILING, finding, value=False),
+        _condition(ConditionType.STALLED, finding, value=True),
+    ]
+    if ConditionType.AVAILABLE.value in kept:
+        conditions.append(dict(kept[ConditionType.AVAILABLE.value]))
+    generation = resource["metadata"]["generation"]
+    status["conditions"] = _dated(conditions, resource, generation, now)
+    status["observedGeneration"] = generation
+    status["reason"] = reason.value
+    return status
+
+
+def worth_writing(before: Mapping[str, Any], after: Mapping[str, Any], now: dt.datetime) -> bool:
+    """Whether a status should be written: something was decided, or measured a while ago."""
+    if _without_measured(before) != _without_measured(after):
+        return True
+    if _measured(before) == _measured(after):
+        return False
+    return measured_wait_s(before, now) <= 0
+
+
+def measured_wait_s(before: Mapping[str, Any], now: dt.datetime) -> float:
+    """Return for how many seconds measured values have to wait for their next write."""
+    written = before.get("measuredAt")
+    if not written:
+        return 0.0
+    return MEASURED_EVERY_S - (now - instant(str(written))).total_seconds()
+
+
+def notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Note]:
+    """Return the Events that the step from one status to the next deserves."""
+    found: list[Note] = []
+    old = {entry["hash"]: entry for entry in before.get("revisions") or ()}
+    new = {entry["hash"]: entry for entry in after.get("revisions") or ()}
+    for key, entry in new.items():
+        label = f"revision {entry['name']} (version {entry['version']})"
+        was = old.get(key, {}).get("state")
+        if was is None:
+            found.append(Note(reason="RevisionCreated", message=f"{label} was made"))
+        if entry["state"] == State.ACTIVE.value and was != State.ACTIVE.value:
+            found.append(Note(reason="AddressMoved", message=f"{label} has the address"))
+    for key in old.keys() - new.keys():
+        label = f"revision {old[key]['name']} (version {old[key]['version']})"
+        found.append(Note(reason="RevisionRemoved", message=f"{label} is no longer needed"))
+    ready_before, ready = _ready(before), _ready(after)
+    changed = any(ready_before.get(f) != ready.get(f) for f in ("status", "reason", "message"))
+    if ready.get("status") == "True" and ready_before.get("status") != "True":
+        found.append(Note(reason=ready["reason"], message=ready["message"]))
+    elif ready.get("status") == "False" and changed and ready["reason"] not in _QUIET:
+        found.append(Note(reason=ready["reason"], message=ready["message"], warning=True))
+    return found
+
+
+_QUIET = frozenset({Reason.PROGRESSING.value})
+
+
+def _conditions(
+    snapshot: Snapshot, decision: Decision, problems: Sequence[Finding], now: dt.datetime
+) -> list[dict[str, Any]]:
+    wanted, active = decision.wanted, decision.active
+    serving = active is not None and snapshot.replicas(active)[1] > 0
+    verdict = _verdict(snapshot, decision, problems)
+    ready = verdict.reason == Reason.READY.value
+    conditions = [
+        _condition(ConditionType.READY, verdict, value=ready),
+        _condition(ConditionType.RECONCILING, verdict, value=not ready and not verdict.stalled),
+        _condition(ConditionType.STALLED, verdict, value=verdict.stalled),
+    ]
+    if serving and active is not None:
+        text = f"version {active.version} answers at the address"
+        available = Finding(reason=Reason.SERVING.value, message=text, stalled=False)
+    else:
+        text = f"no replica of version {(active or wanted).version} is ready"
+        available = Finding(reason=Reason.NO_READY_REPLICAS.value, message=text, stalled=False)
+    conditions.append(_condition(ConditionType.AVAILABLE, available, value=serving))
+    return _dated(conditions, snapshot.resource, snapshot.resource["metadata"]["generation"], now)
+
+
+def _verdict(snapshot: Snapshot, decision: Decision, problems: Sequence[Finding]) -> Finding:
+    """Return the reason of Ready: what is in the way first, then pods, then progress."""
+    wanted, active = decision.wanted, decision.active
+    if problems:
+        return problems[0]
+    if wanted.state is State.ACTIVE and satisfied(snapshot, wanted):
+        text = f"version {wanted.version} has the address and all replicas that it needs"
+        return Finding(reason=Reason.READY.value, message=text, stalled=False)
+    finding = snapshot.findings.get(wanted.hash)
+    prefix = f"revision {wanted.child_name(snapshot.name)}"
+    if finding is not None:
+        kept = (
+            f"; version {active.version} goes on serving"
+            if active is not None and active.hash != wanted.hash
+            else ""
+        )
+        return Finding(
+            reason=finding.reason,
+            message=f"{prefix}: {finding.message}{kept}",
+            stalled=finding.stalled,
+        )
+    needed = needed_replicas(snapshot, wanted)
+    noun = "replica" if needed == 1 else "replicas"
+    if wanted.state is State.ACTIVE:
+        text = f"{prefix} has fewer than {needed} ready {noun}"
+        return Finding(reason=Reason.REPLICAS_UNAVAILABLE.value, message=text, stalled=False)
+    text = f"{prefix} waits for {needed} ready {noun}"
+    return Finding(reason=Reason.PROGRESSING.value, message=text, stalled=False)
+
+
+def _condition(kind: ConditionType, finding: Finding, *, value: bool) -> dict[str, Any]:
+    return {
+        "type": kind.value,
+        "status": "True" if value else "False",
+        "reason": finding.reason,
+        "message": finding.message,
+    }
+
+
+def _dated(
+    conditions: list[dict[str, Any]],
+    resource: Mapping[str, Any],
+    generation: int,
+    now: dt.datetime,
+) -> list[dict[str, Any]]:
+    """Add when each condition's status last flipped: kept where it has not."""
+    before = {c["type"]: c for c in (resource.get("status") or {}).get("conditions") or ()}
+    for condition in conditions:
+        was = before.get(condition["type"], {})
+        same = was.get("status") == condition["status"] and was.get("lastTransitionTime")
+        condition["lastTransitionTime"] = same or write_instant(now)
+        condition["observedGeneration"] = generation
+    return conditions
+
+
+def _ready(status: Mapping[str, Any]) -> dict[str, Any]:
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == ConditionType.READY.value:
+            return dict(condition)
+    return {}
+
+
+def _without_measured(status: Mapping[str, Any]) -> dict[str, Any]:
+    rest = {key: value for key, value in status.items() if key not in _MEASURED}
+    rest["revisions"] = [
+        {key: value for key, value in entry.items() if key not in _MEASURED_OF_REVISION}
+        for entry in status.get("revisions") or ()
+    ]
+    return rest
+
+
+def _measured(status: Mapping[str, Any]) -> list[Any]:
+    values: list[Any] = [status.get("replicas")]
+    for entry in status.get("revisions") or ():
+        values.extend(entry.get(field) for field in _MEASURED_OF_REVISION)
+    return values

@@ -1,0 +1,126 @@
+"""What the operator is told at its start: flags, each also as an environment variable."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+
+DEFAULT_RUNTIME_IMAGE = "fairlead/runtime:0.1.0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The operator's settings.
+
+    Attributes:
+        namespaces: Namespaces to watch; none means the whole cluster.
+        runtime_image: Image of new revisions that name none.
+        lease_namespace: Namespace of the Lease.
+        lease_name: Name of the Lease.
+        identity: This replica's name in the Lease and in Events.
+        resync_s: Seconds between full listings, which heal lost events and dead watches.
+        drain_s: Seconds for which a replaced revision keeps its pods after the address has moved:
+            longer than the age at which the runtime ends a connection.
+        connection_age_s: Seconds after which the runtime ends a connection.
+        health_port: Port of `/healthz` and `/readyz`.
+        metrics_port: Port of `/metrics`.
+        workers: Passes that may run at the same time, each over another resource.
+        log_level: `debug`, `info`, `warning` or `error`.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    runtime_image: str = DEFAULT_RUNTIME_IMAGE
+    lease_namespace: str = "default"
+    lease_name: str = "fairlead-operator"
+    identity: str = ""
+    resync_s: float = 120.0
+    drain_s: float = 75.0
+    connection_age_s: float = 60.0
+    health_port: int = 8081
+    metrics_port: int = 9090
+    workers: int = 4
+    log_level: str = "info"
+
+
+def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.environ) -> None:
+    """Add the flags of `fairlead-operator run`, with defaults from the environment."""
+
+    def flag(name: str, kind: Callable[[str], T], default: T, text: str) -> None:
+        variable = "FAIRLEAD_" + name.lstrip("-").replace("-", "_").upper()
+        given = env.get(variable)
+        parser.add_argument(
+            name,
+            type=kind,
+            default=kind(given) if given else default,
+            help=f"{text} (default: {default}; env {variable})",
+        )
+
+    names = [n for n in env.get("FAIRLEAD_NAMESPACE", "").replace(",", " ").split() if n]
+    parser.add_argument(
+        "--namespace",
+        action="append",
+        default=None,
+        dest="namespace",
+        metavar="NS",
+        help="watch only this namespace; may be given more than once "
+        "(default: the whole cluster; env FAIRLEAD_NAMESPACE, separated by commas)",
+    )
+    parser.set_defaults(env_namespaces=names)
+    flag("--runtime-image", str, DEFAULT_RUNTIME_IMAGE, "image of revisions that name none")
+    flag("--lease-namespace", str, _own_namespace(), "namespace of the Lease")
+    flag("--lease-name", str, "fairlead-operator", "name of the Lease")
+    flag("--resync-seconds", float, 120.0, "seconds between full listings")
+    flag(
+        "--drain-seconds", float, 75.0, "seconds a replaced revision stays after the address moved"
+    )
+    flag("--connection-age-seconds", float, 60.0, "age at which the runtime ends a connection")
+    flag("--health-port", int, 8081, "port of /healthz and /readyz")
+    flag("--metrics-port", int, 9090, "port of /metrics")
+    flag("--workers", int, 4, "passes that may run side by side")
+    flag("--log-level", str, "info", "debug, info, warning or error")
+
+
+def from_arguments(args: argparse.Namespace) -> Settings:
+    """Return the settings that the parsed flags give.
+
+    Raises:
+        ValueError: A value makes no sense; the message names the flag.
+    """
+    namespaces: Sequence[str] = args.namespace or args.env_namespaces
+    for name in ("resync_seconds", "workers"):
+        if getattr(args, name) <= 0:
+            raise ValueError(f"--{name.replace('_', '-')} must be more than 0")
+    for name in ("drain_seconds", "connection_age_seconds"):
+        if getattr(args, name) < 0:
+            raise ValueError(f"--{name.replace('_', '-')} must not be negative")
+    if args.log_level.lower() not in ("debug", "info", "warning", "error"):
+        raise ValueError("--log-level must be debug, info, warning or error")
+    return Settings(
+        namespaces=tuple(dict.fromkeys(namespaces)),
+        runtime_image=args.runtime_image,
+        lease_namespace=args.lease_namespace,
+        lease_name=args.lease_name,
+        identity=f"{socket.gethostname()}-{os.getpid()}",
+        resync_s=args.resync_seconds,
+        drain_s=args.drain_seconds,
+        connection_age_s=args.connection_age_seconds,
+        health_port=args.health_port,
+        metrics_port=args.metrics_port,
+        workers=args.workers,
+        log_level=args.log_level.lower(),
+    )
+
+
+def _own_namespace() -> str:
+    """The pod's own namespace where there is one: a Lease belongs beside its operator."""
+    try:
+        with open("/var/run/secrets/kubernetes.io/serviceaccount/namespace", encoding="utf-8") as f:  # noqa: PTH123
+            return f.read().strip() or "default"
+    except OSError:
+        return "default"

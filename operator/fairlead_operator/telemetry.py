@@ -1,0 +1,107 @@
+"""The operator's own metrics, and logs as JSON lines that carry the resource's name."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import sys
+from collections.abc import Callable
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class Metrics:
+    """Counters of the control loop, on a registry of their own."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self.passes = Counter(
+            "fairlead_operator_passes",
+            "Passes over one ModelDeployment, by outcome.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "fairlead_operator_pass_duration_seconds",
+            "Duration of one pass.",
+            buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+            registry=self.registry,
+        )
+        self.errors = Counter(
+            "fairlead_operator_errors",
+            "Failed passes, by cause.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.writes = Counter(
+            "fairlead_operator_writes",
+            "Writes to the API server, by kind and verb.",
+            ["kind", "verb"],
+            registry=self.registry,
+        )
+        self.resyncs = Counter(
+            "fairlead_operator_resyncs",
+            "Full listings of everything that is watched, by outcome.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.leader = Gauge(
+            "fairlead_operator_leader",
+            "1 where this replica holds the Lease, else 0.",
+            registry=self.registry,
+        )
+        self.resources = Gauge(
+            "fairlead_operator_model_deployments",
+            "ModelDeployments known to this replica.",
+            registry=self.registry,
+        )
+        self._depth = Gauge(
+            "fairlead_operator_queue_depth",
+            "Keys that are due and wait for a worker.",
+            registry=self.registry,
+        )
+        self._age = Gauge(
+            "fairlead_operator_queue_age_seconds",
+            "For how long the oldest due key has been waiting.",
+            registry=self.registry,
+        )
+
+    def watch_queue(self, depth: Callable[[], int], age_s: Callable[[], float]) -> None:
+        """Read the queue's depth and age whenever the metrics are scraped."""
+        self._depth.set_function(depth)
+        self._age.set_function(age_s)
+
+
+class JSONFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, and every extra field."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line."""
+        line: dict[str, object] = {
+            "time": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {
+            key: value
+            for key, value in record.__dict__.items()
+            if key not in _STANDARD and not key.startswith("_")
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+def configure_logging(level: str) -> None:
+    """Send all logs to standard error as JSON lines, at this level and above."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JSONFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for chatty in ("aiohttp.access", "kopf", "asyncio"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

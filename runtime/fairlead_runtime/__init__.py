@@ -1,0 +1,1 @@
+"""The runtime: fetches a model, serves it over HTTP, and counts what it does."""

@@ -1,0 +1,165 @@
+"""The commands and their flags."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.metadata
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fairlead_runtime.cli import report
+from fairlead_runtime.cli.options import Options, port, positive, seconds
+
+_LEVELS = ("debug", "info", "warning", "error")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0, 2 (the model is to blame) or 1."""
+    args = _parser().parse_args(argv)
+    level = str(args.log_level).lower()
+    if level not in _LEVELS:
+        sys.stderr.write(f"fairlead-runtime: log level must be one of {', '.join(_LEVELS)}\n")
+        return 1
+    logging.basicConfig(
+        level=level.upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    return _serve(args) if args.command == "serve" else _fetch(args)
+
+
+def version() -> str:
+    """Return the version of the installed distribution."""
+    return importlib.metadata.version("fairlead")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="fairlead-runtime", description="Fetch and serve one ONNX model."
+    )
+    parser.add_argument("--version", action="version", version=f"fairlead-runtime {version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve",
+        help="serve a model over HTTP",
+        description=(
+            "Serve a model over HTTP: POST /predict, GET /health, GET /metrics, and the Open "
+            "Inference Protocol v2 under /v2. SIGTERM drains; a second one stops at once."
+        ),
+    )
+    serve.add_argument(
+        "model", metavar="MODEL", type=Path, help=".onnx file, or folder with model.onnx"
+    )
+    options = Options(serve)
+    options.add(
+        "--model-name", "name of the model in the protocol", default="model", metavar="NAME"
+    )
+    options.add("--model-version", "label on metrics and answers", default="1", metavar="VERSION")
+    options.add("--host", "address to listen on", default="0.0.0.0")  # noqa: S104 - it serves
+    options.add("--http-port", "port to listen on", kind=port, default=8080, also=("PORT",))
+    options.add("--threads", "threads of one inference; none: the CPU limit", kind=positive)
+    options.add("--max-body-mib", "largest request body in MiB", kind=positive, default=64)
+    options.add(
+        "--drain-seconds", "most seconds between SIGTERM and the end", kind=seconds, default=20.0
+    )
+    options.add(
+        "--max-connection-age-s",
+        "seconds after which a connection is asked to end, with 10 %% of jitter",
+        kind=seconds,
+        default=60.0,
+    )
+    options.add("--log-level", "debug, info, warning or error", default="info", also=("LOG_LEVEL",))
+    fetch = commands.add_parser(
+        "fetch",
+        help="fetch a model into a directory",
+        description=(
+            "Fetch a model by its URI into DIR/model.onnx. Exit status 2 blames the model (wrong "
+            "digest, too large, not ONNX), 1 the surroundings: trying again may help."
+        ),
+    )
+    fetch.add_argument(
+        "uri",
+        metavar="URI",
+        help="file:///path, pvc://claim/path, configmap://name/key, http(s)://host/path",
+    )
+    fetch.add_argument("directory", metavar="DIR", type=Path, help="where the model goes")
+    options = Options(fetch)
+    options.add("--digest", "digest that the model must have", metavar="sha256:HEX")
+    options.add("--max-size-mib", "largest model in MiB", kind=positive, default=2048)
+    options.add("--source-dir", "where the claim or ConfigMap of the URI is mounted", kind=Path)
+    options.add("--secret-dir", "where the Secret with credentials is mounted", kind=Path)
+    options.add("--log-level", "debug, info, warning or error", default="info", also=("LOG_LEVEL",))
+    return parser
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from fairlead_runtime.repository.errors import FetchError
+    from fairlead_runtime.repository.fetch import fetch
+
+    try:
+        done = fetch(
+            args.uri,
+            args.directory,
+            max_size_mib=args.max_size_mib,
+            pinned=args.digest or None,
+            resolved=os.environ.get("FAIRLEAD_MODEL_DIGEST") or None,
+            source_dir=args.source_dir,
+            secret_dir=args.secret_dir,
+        )
+    except FetchError as error:
+        report.failed(error.reason, str(error))
+        return 2 if error.blames_model else 1
+    except OSError as error:
+        report.failed("DownloadFailed", f"cannot write the model: {error}")
+        return 1
+    report.succeeded(digest=done.digest, sizeBytes=done.size_bytes, uri=args.uri)
+    sys.stderr.write(f"fetched {done.size_bytes} bytes, {done.digest}, to {done.path}\n")
+    return 0
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from fairlead_runtime.dataplane.model import ServedModel
+    from fairlead_runtime.engine.session import EngineError, OnnxEngine, cpu_limit, load
+    from fairlead_runtime.http.server import serve
+    from fairlead_runtime.metrics.counters import Metrics
+    from fairlead_runtime.repository.fetch import digest_of
+    from fairlead_runtime.repository.files import MODEL_FILE
+
+    path: Path = args.model / MODEL_FILE if args.model.is_dir() else args.model
+    threads = args.threads or cpu_limit()
+
+    def make() -> tuple[OnnxEngine, str]:
+        if not path.is_file():
+            raise EngineError(f"there is no file {path}")
+        return load(path, threads=threads), digest_of(path)
+
+    model = ServedModel(
+        name=args.model_name,
+        version=args.model_version,
+        metrics=Metrics(model_name=args.model_name, model_version=args.model_version),
+        workers=max(1, cpu_limit() // threads),
+    )
+    try:
+        asyncio.run(
+            serve(
+                model,
+                load=make,
+                host=args.host,
+                port=args.http_port,
+                server_version=version(),
+                max_body_bytes=args.max_body_mib << 20,
+                drain_s=args.drain_seconds,
+                max_connection_age_s=args.max_connection_age_s,
+            )
+        )
+    except EngineError as error:
+        report.failed("InvalidModel", str(error))
+        return 2
+    except SystemExit:  # uvicorn's way to say that the port cannot be opened
+        report.failed("Crashed", f"cannot listen on port {args.http_port}")
+        return 1
+    return 0

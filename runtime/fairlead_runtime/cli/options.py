@@ -1,0 +1,72 @@
+"""Flags that are environment variables as well."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+class Options:
+    """Adds flags to a parser; each takes its default from `FAIRLEAD_<FLAG>` where that is set."""
+
+    def __init__(
+        self, parser: argparse.ArgumentParser, env: Mapping[str, str] = os.environ
+    ) -> None:
+        self._parser, self._env = parser, env
+
+    def add(
+        self,
+        flag: str,
+        text: str,
+        *,
+        kind: Callable[[str], Any] = str,
+        default: Any = None,  # noqa: ANN401 - whatever the flag's kind gives
+        metavar: str | None = None,
+        also: tuple[str, ...] = (),
+    ) -> None:
+        """Add one flag.
+
+        Args:
+            flag: Its name with the dashes.
+            text: Its help.
+            kind: Converts the text.
+            default: Used where neither flag nor variable is given.
+            metavar: Its placeholder in the help.
+            also: Other environment variables that are honoured, after our own.
+        """
+        variables = ("FAIRLEAD_" + flag.strip("-").upper().replace("-", "_"), *also)
+        shown = "none" if default is None else default
+        from_env = next((self._env[name] for name in variables if self._env.get(name)), None)
+        self._parser.add_argument(
+            flag,
+            type=kind,
+            default=from_env if from_env is not None else default,
+            metavar=metavar or flag.strip("-").upper().replace("-", "_"),
+            help=f"{text} (default: {shown}; environment: {', '.join(variables)})",
+        )
+
+
+def positive(text: str) -> int:
+    """Parse an integer of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def port(text: str) -> int:
+    """Parse a port; 0 lets the system choose."""
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError("must be 0 to 65535")
+    return value
+
+
+def seconds(text: str) -> float:
+    """Parse a number of seconds, more than 0."""
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return value

@@ -1,0 +1,1 @@
+"""Runs a model: the one place that knows onnxruntime."""

@@ -1,0 +1,156 @@
+"""An ONNX model in onnxruntime on the CPU."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime as ort
+
+from fairlead_runtime.protocol.errors import InferenceError
+from fairlead_runtime.protocol.types import DATATYPES, Array, Signature, TensorSpec
+
+log = logging.getLogger(__name__)
+_TYPES = {
+    "tensor(bool)": "BOOL",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(int8)": "INT8",
+    "tensor(int16)": "INT16",
+    "tensor(int32)": "INT32",
+    "tensor(int64)": "INT64",
+    "tensor(float16)": "FP16",
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(string)": "BYTES",
+}
+_WARM_UP_RUNS = 3
+_WARM_UP_ELEMENTS = 1 << 24  # beyond that a guess at the sizes does more harm than good
+
+
+class EngineError(Exception):
+    """The file is not a model that can be served; the message is one line."""
+
+
+class Engine(Protocol):
+    """A loaded model."""
+
+    @property
+    def signature(self) -> Signature:
+        """What it takes and gives."""
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: tuple[str, ...] | None
+    ) -> dict[str, Array | list[Any]]:
+        """Return the wanted outputs by name, or all; called from several threads at once."""
+
+
+class OnnxEngine:
+    """An onnxruntime session. `run` may be called from several threads."""
+
+    def __init__(self, path: Path, *, threads: int) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(
+                str(path), sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors share no base but Exception
+            raise EngineError(
+                f"not an ONNX model that can be loaded: {_one_line(error)}"
+            ) from error
+        self.signature = Signature(
+            inputs=tuple(_spec(each, "input") for each in self._session.get_inputs()),
+            outputs=tuple(_spec(each, "output") for each in self._session.get_outputs()),
+        )
+        if not self.signature.outputs:
+            raise EngineError("the model has no outputs")
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: tuple[str, ...] | None
+    ) -> dict[str, Array | list[Any]]:
+        """Run the model.
+
+        Raises:
+            InferenceError: onnxruntime refused the input; the message is one line.
+        """
+        names = outputs or tuple(spec.name for spec in self.signature.outputs)
+        try:
+            values = self._session.run(list(names), dict(inputs))
+        except Exception as error:
+            raise InferenceError(f"the model failed: {_one_line(error)}") from error
+        return dict(zip(names, values, strict=True))
+
+    def warm_up(self) -> None:
+        """Run the model on zeros, so that the first client does not pay for first-time work."""
+        inputs: dict[str, Array] = {}
+        for spec in self.signature.inputs:
+            shape = tuple(1 if size < 0 else size for size in spec.shape)
+            if math.prod(shape) > _WARM_UP_ELEMENTS:
+                return
+            if spec.datatype == "BYTES":
+                inputs[spec.name] = np.full(shape, "", dtype=object)
+            else:
+                inputs[spec.name] = np.zeros(shape, dtype=DATATYPES[spec.datatype])
+        try:
+            for _ in range(_WARM_UP_RUNS):
+                self.run(inputs, None)
+        except InferenceError as error:
+            # Zeros may be no valid input of this model: no reason to refuse it.
+            log.info("no warm-up: %s", error)
+
+
+def load(path: Path, *, threads: int) -> OnnxEngine:
+    """Load and warm up a model.
+
+    Raises:
+        EngineError: It cannot be served.
+    """
+    engine = OnnxEngine(path, threads=threads)
+    engine.warm_up()
+    return engine
+
+
+def cpu_limit() -> int:
+    """Return how many CPUs this process may use: its affinity, cut by the cgroup's quota."""
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota = _cgroup_quota()
+    return max(1, min(available or 1, math.ceil(quota)) if quota else available or 1)
+
+
+def _cgroup_quota() -> float | None:
+    try:
+        first, second = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return None if first == "max" else int(first) / int(second)
+    except (OSError, ValueError):
+        pass
+    try:
+        base = Path("/sys/fs/cgroup/cpu")
+        quota = int((base / "cpu.cfs_quota_us").read_text())
+        period = int((base / "cpu.cfs_period_us").read_text())
+    except (OSError, ValueError):
+        return None
+    return quota / period if quota > 0 else None
+
+
+def _spec(value: Any, what: str) -> TensorSpec:  # noqa: ANN401 - onnxruntime's NodeArg
+    datatype = _TYPES.get(value.type)
+    if datatype is None:
+        if what == "output" and value.type.startswith("seq("):
+            return TensorSpec(name=value.name, datatype="BYTES", shape=(-1,))
+        raise EngineError(f"{what} {value.name} has type {value.type}, which is not supported")
+    shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in value.shape)
+    return TensorSpec(name=value.name, datatype=datatype, shape=shape)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,1 @@
+"""The HTTP edge: routes, status codes, connections and their end."""

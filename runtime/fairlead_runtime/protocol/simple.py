@@ -1,0 +1,172 @@
+"""The simple API, `/predict`: rows of features in, predictions out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+
+from fairlead_runtime.protocol.arrays import checked_shape, shape_text, to_array
+from fairlead_runtime.protocol.errors import InvalidRequestError
+from fairlead_runtime.protocol.types import (
+    Array,
+    InferRequest,
+    InferResponse,
+    Signature,
+    TensorSpec,
+)
+from fairlead_runtime.protocol.v2 import keyed_by_text, parse_json, plain
+
+_LABELS = frozenset({"BYTES", "INT64", "INT32", "BOOL", "UINT8", "INT8"})
+_KNOWN = frozenset({"features", "inputs", "request_id"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictRequest:
+    """One request of the simple API.
+
+    Attributes:
+        infer: The request to the model.
+        single: True where the client sent one row without a batch around it, and so expects one
+            prediction instead of a list.
+    """
+
+    infer: InferRequest
+    single: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """Which outputs of a model become `prediction` and `probability`."""
+
+    prediction: str
+    probability: str | None
+
+
+def answering(signature: Signature) -> Answering:
+    """Choose the outputs: a label where the model gives one, and the probabilities beside it.
+
+    A label is an output of one integer, string or boolean a row. Probabilities are an output
+    whose name says so, or the first other output of a model that gives a label.
+    """
+    outputs = signature.outputs
+    label = next((spec for spec in outputs if _is_label(spec)), None)
+    prediction = label or next((s for s in outputs if not _named_probability(s)), outputs[0])
+    rest = [spec for spec in outputs if spec.name != prediction.name]
+    probability = next((spec for spec in rest if _named_probability(spec)), None)
+    if probability is None and label is not None and rest:
+        probability = rest[0]
+    return Answering(
+        prediction=prediction.name, probability=probability.name if probability else None
+    )
+
+
+def parse_predict(body: bytes, signature: Signature, chosen: Answering) -> PredictRequest:
+    """Return the request that these bytes are.
+
+    Raises:
+        InvalidRequestError: They are none for this signature; the message names the field.
+    """
+    document = parse_json(body)
+    unknown = sorted(document.keys() - _KNOWN)
+    if unknown:
+        message = "unknown field; a request has features or inputs, and request_id"
+        raise InvalidRequestError(unknown[0], message)
+    identity = document.get("request_id", "")
+    if not isinstance(identity, str) or len(identity) > 256:
+        raise InvalidRequestError("request_id", "must be a string of at most 256 characters")
+    if ("features" in document) == ("inputs" in document):
+        raise InvalidRequestError("features", "give either features or inputs")
+    if "features" in document:
+        if len(signature.inputs) != 1:
+            names = ", ".join(spec.name for spec in signature.inputs)
+            message = f"the model has several inputs: give them by name in inputs ({names})"
+            raise InvalidRequestError("features", message)
+        spec = signature.inputs[0]
+        array, single = _rows(document["features"], spec, "features")
+        inputs = {spec.name: array}
+    else:
+        inputs, single = _named(document["inputs"], signature)
+    outputs = tuple(name for name in (chosen.prediction, chosen.probability) if name)
+    return PredictRequest(
+        infer=InferRequest(id=identity, inputs=inputs, outputs=outputs), single=single
+    )
+
+
+def _named(value: object, signature: Signature) -> tuple[dict[str, Array], bool]:
+    if not isinstance(value, dict):
+        raise InvalidRequestError("inputs", "must be an object from input name to data")
+    inputs: dict[str, Array] = {}
+    singles: set[bool] = set()
+    for name, data in value.items():
+        spec = signature.input(name)
+        if spec is None:
+            known = ", ".join(each.name for each in signature.inputs)
+            raise InvalidRequestError(f"inputs.{name}", f"no such input; the model has: {known}")
+        inputs[name], single = _rows(data, spec, f"inputs.{name}")
+        singles.add(single)
+    missing = [spec.name for spec in signature.inputs if spec.name not in inputs]
+    if missing:
+        raise InvalidRequestError("inputs", f"missing: {', '.join(missing)}")
+    if len(singles) > 1:
+        raise InvalidRequestError("inputs", "give one row for each input, or rows for each")
+    return inputs, singles.pop()
+
+
+def _rows(data: object, spec: TensorSpec, field: str) -> tuple[Array, bool]:
+    if data == []:
+        raise InvalidRequestError(field, "has no rows")
+    if not isinstance(data, list) and any(size not in (-1, 1) for size in spec.shape[1:]):
+        raise InvalidRequestError(field, f"must be a list: the input's shape is {shape_text(spec)}")
+    array = to_array(data, spec.datatype, field)
+    rank = len(spec.shape)
+    single = array.ndim == rank - 1
+    if single:
+        array = array[np.newaxis]
+    elif rank == 2 and spec.shape[1] == 1 and array.ndim == 0:
+        array, single = array.reshape(1, 1), True
+    return checked_shape(array, spec, field), single
+
+
+def render_predict(
+    response: InferResponse,
+    chosen: Answering,
+    *,
+    single: bool,
+    request_id: str,
+    model_version: str,
+) -> bytes:
+    """Return the bytes of an answer; `latency_ms` is the time in the model."""
+    document: dict[str, Any] = {"prediction": _per_row(response, chosen.prediction, single)}
+    if chosen.probability is not None:
+        document["probability"] = _per_row(response, chosen.probability, single)
+    document["request_id"] = request_id
+    document["model_version"] = model_version
+    document["latency_ms"] = round(response.seconds * 1000, 3)
+    return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _per_row(response: InferResponse, name: str, single: bool) -> Any:  # noqa: ANN401, FBT001 - JSON
+    value = response.outputs[name]
+    if isinstance(value, list):
+        rows = [keyed_by_text(item) for item in value]
+        return rows[0] if single and rows else rows
+    if value.ndim >= 2 and value.shape[-1] == 1:
+        value = value.reshape(value.shape[:-1])
+    if single and value.ndim and value.shape[0] == 1:
+        value = value[0]
+    if value.ndim == 0:
+        # A float stays numpy's, which is written with its own few digits, not a double's many.
+        return plain(value.reshape(1))[0] if value.dtype.kind == "f" else value.item()
+    return plain(value) if value.dtype.kind not in "OSU" else value.tolist()
+
+
+def _is_label(spec: TensorSpec) -> bool:
+    one = len(spec.shape) <= 1 or (len(spec.shape) == 2 and spec.shape[1] == 1)
+    return spec.datatype in _LABELS and one and not _named_probability(spec)
+
+
+def _named_probability(spec: TensorSpec) -> bool:
+    return "prob" in spec.name.lower()

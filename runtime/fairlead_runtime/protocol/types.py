@@ -1,0 +1,85 @@
+"""Tensors, signatures, requests and answers: what all protocols are translated to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+DATATYPES: dict[str, np.dtype[Any]] = {
+    "BOOL": np.dtype(np.bool_),
+    "UINT8": np.dtype(np.uint8),
+    "UINT16": np.dtype(np.uint16),
+    "UINT32": np.dtype(np.uint32),
+    "UINT64": np.dtype(np.uint64),
+    "INT8": np.dtype(np.int8),
+    "INT16": np.dtype(np.int16),
+    "INT32": np.dtype(np.int32),
+    "INT64": np.dtype(np.int64),
+    "FP16": np.dtype(np.float16),
+    "FP32": np.dtype(np.float32),
+    "FP64": np.dtype(np.float64),
+    "BYTES": np.dtype(np.object_),
+}
+"""Datatypes of the Open Inference Protocol v2 and the numpy dtype of each; BYTES holds `str`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorSpec:
+    """One input or output of a model.
+
+    Attributes:
+        name: Its name in the model.
+        datatype: Its datatype in the protocol's words.
+        shape: Its dimensions; -1 where any size will do.
+    """
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """What a model takes and gives."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def input(self, name: str) -> TensorSpec | None:
+        """Return the input of this name."""
+        return next((spec for spec in self.inputs if spec.name == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferRequest:
+    """One request to a model.
+
+    Attributes:
+        id: The client's id; empty where it gave none.
+        inputs: Arrays by input name, each with the dtype and rank that the model wants.
+        outputs: Names of the outputs that are wanted; None for all.
+    """
+
+    inputs: Mapping[str, Array]
+    id: str = ""
+    outputs: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferResponse:
+    """The model's answer.
+
+    Attributes:
+        outputs: Arrays by output name. An output that is no tensor (a list of maps from class to
+            probability) is a Python list.
+        seconds: Time in the model.
+    """
+
+    outputs: Mapping[str, Array | list[Any]]
+    seconds: float = 0.0

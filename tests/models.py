@@ -1,0 +1,85 @@
+"""Small ONNX models for tests, made without a training framework."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+IR_VERSION = 8
+OPSET = 17
+WEIGHTS = (np.arange(6, dtype=np.float32).reshape(3, 2) - 2) / 7
+
+
+def _save(graph: onnx.GraphProto, path: Path) -> Path:
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    onnx.checker.check_model(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(path))
+    return path
+
+
+def classifier(path: Path, *, scale: float = 1.0) -> Path:
+    """Write a classifier of three features and two classes: `label` and `probabilities`."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["z"]),
+            helper.make_node("Softmax", ["z"], ["probabilities"], axis=1),
+            helper.make_node("ArgMax", ["probabilities"], ["label"], axis=1, keepdims=0),
+        ],
+        "classifier",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
+        [
+            helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]),
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 2]),
+        ],
+        [helper.make_tensor("w", TensorProto.FLOAT, [3, 2], WEIGHTS * np.float32(scale))],
+    )
+    return _save(graph, path)
+
+
+def identity(path: Path, datatype: int, shape: list[str | int]) -> Path:
+    """Write a model that gives back its one input, `x` to `y`."""
+    graph = helper.make_graph(
+        [helper.make_node("Identity", ["x"], ["y"])],
+        "identity",
+        [helper.make_tensor_value_info("x", datatype, shape)],
+        [helper.make_tensor_value_info("y", datatype, shape)],
+    )
+    return _save(graph, path)
+
+
+def slow(path: Path, *, rounds: int = 4_000, size: int = 256) -> Path:
+    """Write a model that multiplies matrices for a while: `x` of shape [n, size] to `y`."""
+    body = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["state", "w"], ["product"]),
+            helper.make_node("Tanh", ["product"], ["next"]),
+            helper.make_node("Identity", ["condition_in"], ["condition_out"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("condition_in", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state", TensorProto.FLOAT, ["n", size]),
+        ],
+        [
+            helper.make_tensor_value_info("condition_out", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.FLOAT, ["n", size]),
+        ],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Loop", ["rounds", "go", "x"], ["y"], body=body)],
+        "slow",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", size])],
+        [
+            helper.make_tensor("w", TensorProto.FLOAT, [size, size], np.eye(size).ravel()),
+            helper.make_tensor("rounds", TensorProto.INT64, [], [rounds]),
+            helper.make_tensor("go", TensorProto.BOOL, [], [True]),
+        ],
+    )
+    return _save(graph, path)

@@ -1,0 +1,107 @@
+"""The cache: events may be lost, doubled or late."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairlead_operator.kube.cache import Cache
+
+
+def a_child(
+    name: str = "m-1", *, version: int = 1, uid: str = "u1", owner: str | None = "m"
+) -> Any:
+    references = (
+        [
+            {
+                "apiVersion": "fairlead.dev/v1alpha1",
+                "kind": "ModelDeployment",
+                "name": owner,
+                "uid": "o1",
+                "controller": True,
+            }
+        ]
+        if owner
+        else []
+    )
+    return {
+        "kind": "Deployment",
+        "metadata": {
+            "namespace": "ns",
+            "name": name,
+            "uid": uid,
+            "resourceVersion": str(version),
+            "ownerReferences": references,
+            "managedFields": [{"manager": "x"}],
+        },
+    }
+
+
+def a_resource(version: int = 1) -> Any:
+    return {
+        "kind": "ModelDeployment",
+        "metadata": {"namespace": "ns", "name": "m", "uid": "o1", "resourceVersion": str(version)},
+    }
+
+
+def test_an_event_of_a_child_concerns_its_owner() -> None:
+    cache = Cache()
+    assert cache.observe(a_child()) == ("ns", "m")
+    assert list(cache.children(("ns", "m"))) == [("Deployment", "m-1")]
+
+
+def test_a_strangers_object_concerns_nobody_and_is_not_kept() -> None:
+    cache = Cache()
+    assert cache.observe(a_child(owner=None)) is None
+    assert len(cache) == 0
+
+
+def test_an_older_event_does_not_replace_a_newer_object() -> None:
+    cache = Cache()
+    cache.observe(a_child(version=10))
+    cache.observe(a_child(version=9))
+    live = cache.children(("ns", "m"))[("Deployment", "m-1")]
+    assert live["metadata"]["resourceVersion"] == "10"
+
+
+def test_a_new_object_of_the_same_name_replaces_the_old_one_whatever_its_version() -> None:
+    cache = Cache()
+    cache.observe(a_child(version=10))
+    cache.observe(a_child(version=3, uid="u2"))
+    assert cache.children(("ns", "m"))[("Deployment", "m-1")]["metadata"]["uid"] == "u2"
+
+
+def test_a_late_delete_of_a_former_object_does_not_remove_its_successor() -> None:
+    cache = Cache()
+    cache.observe(a_child(version=3, uid="u2"))
+    assert cache.observe(a_child(version=10, uid="u1"), deleted=True) == ("ns", "m")
+    assert ("Deployment", "m-1") in cache.children(("ns", "m"))
+
+
+def test_a_child_whose_owner_reference_was_taken_away_is_forgotten_and_wakes_the_owner() -> None:
+    cache = Cache()
+    cache.observe(a_child())
+    assert cache.observe(a_child(version=2, owner=None)) == ("ns", "m")
+    assert cache.children(("ns", "m")) == {}
+
+
+def test_a_child_that_changes_owner_leaves_the_first() -> None:
+    cache = Cache()
+    cache.observe(a_child())
+    cache.observe(a_child(version=2, owner="other"))
+    assert cache.children(("ns", "m")) == {}
+    assert ("Deployment", "m-1") in cache.children(("ns", "other"))
+
+
+def test_a_full_listing_forgets_what_it_does_not_name_and_reports_every_key() -> None:
+    cache = Cache()
+    cache.observe(a_resource())
+    cache.observe(a_child("gone-1", owner="gone"))
+    assert cache.replace_all([a_resource(2)]) == {("ns", "m"), ("ns", "gone")}
+    assert cache.children(("ns", "gone")) == {}
+    assert cache.model_deployments() == [("ns", "m")]
+
+
+def test_managed_fields_are_not_kept() -> None:
+    cache = Cache()
+    cache.observe(a_child())
+    assert "managedFields" not in cache.children(("ns", "m"))[("Deployment", "m-1")]["metadata"]
