@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cluster import build
+from cluster import build, pki
 from cluster.paths import ClusterError
 
 _READY_S = 60.0
@@ -79,13 +79,6 @@ def write_kubeconfig(path: Path, *, server: str, authority: Path, token: str) ->
     path.write_text(json.dumps(document, indent=1))
 
 
-def openssl(*args: str, cwd: Path) -> None:
-    """Run openssl quietly."""
-    done = subprocess.run(["openssl", *args], cwd=cwd, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"openssl {args[0]} failed: {done.stderr.strip()[-300:]}")
-
-
 class ControlPlane:
     """A running control plane.
 
@@ -114,14 +107,22 @@ class ControlPlane:
         """Start everything and wait until the API server is ready."""
         self.directory.mkdir(parents=True, exist_ok=True)
         users = [f"{self.token},admin,admin,system:masters"]
-        openssl("genrsa", "-out", "sa.key", "2048", cwd=self.directory)
+        pki.authority(self.directory)
+        addresses = ("127.0.0.1", "10.97.0.1")
+        pki.certificate(
+            self.directory,
+            "apiserver",
+            "/CN=kube-apiserver",
+            names=pki.serving_names(addresses),
+            server=True,
+        )
         names = ("kube-controller-manager", "kube-scheduler")
         users.extend(f"{self.token}-{name},system:{name},{name}" for name in names)
         (self.directory / "tokens.csv").write_text("\n".join(users) + "\n")
         (self.directory / "audit.yaml").write_text(_AUDIT_POLICY)
         self._start_etcd()
         self.start_apiserver()
-        authority = self.directory / "certs" / "apiserver.crt"
+        authority = self.directory / "ca.crt"
         write_kubeconfig(self.kubeconfig, server=self.server, authority=authority, token=self.token)
         for name, wanted in (
             ("kube-controller-manager", self._controllers),
@@ -139,7 +140,8 @@ class ControlPlane:
             "--secure-port", str(self._port),
             "--bind-address", "127.0.0.1",
             "--advertise-address", "127.0.0.1",
-            "--cert-dir", str(self.directory / "certs"),
+            "--tls-cert-file", str(self.directory / "apiserver.crt"),
+            "--tls-private-key-file", str(self.directory / "apiserver.key"),
             "--token-auth-file", str(self.directory / "tokens.csv"),
             "--authorization-mode", "Node,RBAC",
             "--anonymous-auth=false",
@@ -212,7 +214,7 @@ class ControlPlane:
         write_kubeconfig(
             config,
             server=self.server,
-            authority=self.directory / "certs" / "apiserver.crt",
+            authority=self.directory / "ca.crt",
             token=f"{self.token}-{name}",
         )
         args = ["--kubeconfig", str(config), "--leader-elect=false", "--secure-port=0"]
@@ -222,7 +224,7 @@ class ControlPlane:
                 "--authorization-kubeconfig", str(config),
                 "--service-account-private-key-file", str(self.directory / "sa.key"),
                 "--use-service-account-credentials=true",
-                "--root-ca-file", str(self.directory / "certs" / "apiserver.crt"),
+                "--root-ca-file", str(self.directory / "ca.crt"),
                 "--concurrent-gc-syncs=4",
                 "--kube-api-qps=200", "--kube-api-burst=400",
             ]  # fmt: skip
@@ -266,7 +268,7 @@ class ControlPlane:
         return False
 
     def _api_ready(self) -> bool:
-        authority = self.directory / "certs" / "apiserver.crt"
+        authority = self.directory / "ca.crt"
         with contextlib.suppress(OSError, ValueError):
             context = ssl.create_default_context(cafile=str(authority))
             request = urllib.request.Request(

@@ -1,0 +1,160 @@
+"""Builds the project's images from the real Dockerfiles by whatever is there, into archives."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from cluster import baseimage, inputs
+from cluster.imagetool import Tool, find_tool
+from cluster.paths import ROOT, ClusterError, cache_dir, locked, log
+
+NAMES = ("operator", "runtime")
+_CONTEXT = (*inputs.WHEEL, "requirements")
+_KEPT = 2
+"""Archives of an image that are kept: a runtime image has some hundred MB."""
+_PYTHON = "3.11"
+"""Python of the base image, and of the wheels that go into it."""
+
+
+def tag(name: str) -> str:
+    """Return the tag of this checkout's image: the hash of what it is made from."""
+    parts = (*inputs.WHEEL, f"requirements/{name}.txt", "requirements/build.txt",
+             f"Dockerfile.{name}")  # fmt: skip
+    base = os.environ.get("FAIRLEAD_BASE_IMAGE", "")
+    return f"localhost/fairlead/{name}:{inputs.digest(parts, extra=base)}"
+
+
+def archive(name: str) -> Path:
+    """Build an image unless its archive is in the cache; return the archive.
+
+    Raises:
+        ClusterError: It cannot be built; the message says what is missing.
+    """
+    if name not in NAMES:
+        raise ClusterError(f"there is no image {name!r}; there are: {', '.join(NAMES)}")
+    wanted = tag(name)
+    folder = cache_dir() / "images"
+    target = folder / f"{name}-{wanted.rpartition(':')[2]}.tar"
+    if target.exists():
+        return target
+    with locked(cache_dir() / "locks" / "images", "it is building images"):
+        if target.exists():
+            return target
+        folder.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
+        tool = find_tool()
+        base = baseimage.ensure(tool)
+        log(f"building image {wanted} with {tool.name} from {base}")
+        partial = target.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".context-") as scratch:
+            context = _context(Path(scratch), name)
+            tool.build(context, context / f"Dockerfile.{name}", wanted, {"BASE": base})
+            tool.save(wanted, partial)
+        partial.rename(target)
+        megabytes = target.stat().st_size / 1e6
+        log(f"built {wanted}: {megabytes:.0f} MB in {time.monotonic() - started:.0f} s")
+        _forget_old(folder, name)
+    return target
+
+
+def wheelhouse(name: str) -> Path:
+    """Return a folder with every wheel that an image needs, pip's own included.
+
+    They are fetched here and not in the build: the machine knows how to reach a package index
+    (proxy, certificates, mirror), a build inside a container often does not.
+    """
+    files = [f"requirements/{name}.txt", "requirements/build.txt"]
+    key = inputs.digest(files, extra=os.uname().machine + _PYTHON)
+    target = cache_dir() / "wheelhouse" / f"{name}-{key}"
+    if target.is_dir():
+        return target
+    log(f"fetching the wheels of image {name}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as scratch:
+        out = Path(scratch) / "out"
+        for requirements in files:
+            _download(out, ["--require-hashes", "-r", str(ROOT / requirements)])
+        _download(out, ["pip", "setuptools"])
+        out.rename(target)
+    return target
+
+
+def _download(out: Path, what: list[str]) -> None:
+    machine = os.uname().machine
+    platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(36, 16, -1)]
+    platforms += [f"manylinux2014_{machine}", f"linux_{machine}"]
+    command = [
+        sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps",
+        "--only-binary", ":all:", "--implementation", "cp", "--python-version", _PYTHON,
+        "-d", str(out),
+    ]  # fmt: skip
+    for platform in platforms:
+        command += ["--platform", platform]
+    done = subprocess.run([*command, *what], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ClusterError(f"pip download failed:\n{(done.stdout + done.stderr).strip()[-800:]}")
+
+
+def _context(scratch: Path, name: str) -> Path:
+    for part in _CONTEXT:
+        source = ROOT / part
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(source, scratch / part, ignore=ignored)
+        else:
+            shutil.copy2(source, scratch / part)
+    shutil.copy2(ROOT / f"Dockerfile.{name}", scratch)
+    shutil.copytree(wheelhouse(name), scratch / "wheelhouse", copy_function=os.link)
+    return scratch
+
+
+def _forget_old(folder: Path, name: str) -> None:
+    found = sorted(folder.glob(f"{name}-*.tar"), key=lambda path: path.stat().st_mtime)
+    for old in found[:-_KEPT]:
+        old.unlink()
+
+
+def publish(name: str, registry: str, tool: Tool) -> str:
+    """Push this checkout's image to a registry and return its name there."""
+    there = f"{registry.rstrip('/')}/{tag(name).partition('localhost/')[2]}"
+    tool.load(archive(name), tag(name))
+    tool.push(tag(name), there)
+    return there
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cluster.images",
+        description="Build the project's images with docker, podman or buildah into archives.",
+        epilog="FAIRLEAD_BASE_IMAGE names another base image with Python 3.11.",
+    )
+    parser.add_argument(
+        "command", choices=("build", "tags"), help="build them, or print their tags"
+    )
+    parser.add_argument("name", nargs="*", help=f"which (default: {' '.join(NAMES)})")
+    args = parser.parse_args(argv)
+    try:
+        for name in args.name or NAMES:
+            if args.command == "tags":
+                print(tag(name))
+            else:
+                path = archive(name)
+                print(f"{tag(name)} {path} {path.stat().st_size / 1e6:.0f} MB")
+    except ClusterError as error:
+        sys.stderr.write(f"images: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
