@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Sequence
@@ -57,7 +58,9 @@ def _run(args: argparse.Namespace) -> int:
     elif args.command == "down":
         chosen.down()
     elif args.command == "kubectl":
-        sys.stdout.write(provider.kubectl(chosen.kubeconfig, *args.rest))
+        program = str(build.program("kubectl"))
+        rest = args.rest[1:] if args.rest[:1] == ["--"] else args.rest
+        os.execv(program, [program, "--kubeconfig", str(chosen.kubeconfig), *rest])
     else:
         running = chosen.running()
         print(f"{type(chosen).__name__.lower()}: {'running' if running else 'not running'}")

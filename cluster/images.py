@@ -17,6 +17,8 @@ from cluster.imagetool import Tool, find_tool
 from cluster.paths import ROOT, ClusterError, cache_dir, locked, log
 
 NAMES = ("operator", "runtime")
+_COMMON = ("pyproject.toml", "requirements/build.txt", "runtime/fairlead_runtime/contract")
+_OWN = {"operator": ("operator",), "runtime": ("runtime",)}
 _CONTEXT = (*inputs.WHEEL, "requirements")
 _KEPT = 2
 """Archives of an image that are kept: a runtime image has some hundred MB."""
@@ -26,8 +28,7 @@ _PYTHON = "3.11"
 
 def tag(name: str) -> str:
     """Return the tag of this checkout's image: the hash of what it is made from."""
-    parts = (*inputs.WHEEL, f"requirements/{name}.txt", "requirements/build.txt",
-             f"Dockerfile.{name}")  # fmt: skip
+    parts = (*_OWN[name], *_COMMON, f"requirements/{name}.txt", f"Dockerfile.{name}")
     base = os.environ.get("FAIRLEAD_BASE_IMAGE", "")
     return f"localhost/fairlead/{name}:{inputs.digest(parts, extra=base)}"
 

@@ -128,7 +128,7 @@ def find_tool() -> Tool:
             "--root", str(storage), "--runroot", "/run/fairlead-buildah",
             "--storage-driver", _storage_driver(),
         ),
-        build_options=("--isolation", "chroot", "--format", "docker", "--layers=false", "-q"),
+        build_options=("--isolation", "chroot", "--format", "docker", "--layers=true", "-q"),
     )  # fmt: skip
 
 

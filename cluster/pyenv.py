@@ -40,7 +40,7 @@ def environment(name: str) -> Path:
         _run([sys.executable, "-m", "venv", str(target)])
         _run([
             str(target / "bin" / "python"), "-m", "pip", "install", "-q",
-            "--disable-pip-version-check", "--require-hashes", "-r", str(wanted),
+            "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r", str(wanted),
         ])  # fmt: skip
         (target / ".complete").touch()
         log(f"installed {name} in {time.monotonic() - started:.0f} s")
