@@ -64,7 +64,14 @@ COMPONENTS = {
         Component(
             "metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server", ("metrics-server",)
         ),
-        Component("helm", "helm.sh/helm/v3/cmd/helm", ("helm",)),
+        Component(
+            "helm",
+            "helm.sh/helm/v3/cmd/helm",
+            ("helm",),
+            # Without these, `helm template` believes that it renders for Kubernetes 1.20.
+            f"{_STRIP} -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 "
+            "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=35",
+        ),
         Component("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", ("kubeconform",)),
         Component("kwok", "sigs.k8s.io/kwok/cmd/kwok", ("kwok",)),
         Component("kind", "sigs.k8s.io/kind", ("kind",)),

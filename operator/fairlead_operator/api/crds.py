@@ -14,6 +14,8 @@ from fairlead_operator.api.schema import structural_schema
 from fairlead_operator.api.v1alpha1 import ModelDeployment
 
 GROUP = "fairlead.dev"
+DIRECTORIES = (Path("crds"), Path("charts/fairlead/files/crds"))
+"""Where the generated files are: to apply by hand, and the same for the chart."""
 _COLUMNS = (
     ("Ready", "string", '.status.conditions[?(@.type=="Ready")].status'),
     ("Version", "string", ".status.version"),
@@ -90,25 +92,29 @@ def main(argv: Sequence[str]) -> int:
     what.add_argument("--check", action="store_true", help="exit 1 where a file is not up to date")
     what.add_argument("--print", action="store_true", help="print them, to pipe into kubectl")
     parser.add_argument(
-        "--directory", type=Path, default=Path("crds"), help="where they are (default: %(default)s)"
+        "--directory",
+        type=Path,
+        action="append",
+        help="where they are; may be given more than once "
+        f"(default: {' and '.join(map(str, DIRECTORIES))})",
     )
     args = parser.parse_args(argv)
     texts = files()
     if args.print:
         sys.stdout.write("---\n".join(texts.values()))
         return 0
-    stale = [
-        name
+    wanted = {
+        directory / name: text
+        for directory in args.directory or DIRECTORIES
         for name, text in texts.items()
-        if not (args.directory / name).is_file() or (args.directory / name).read_text() != text
-    ]
+    }
+    stale = [p for p, text in wanted.items() if not p.is_file() or p.read_text() != text]
     if args.check:
-        for name in stale:
-            path = args.directory / name
+        for path in stale:
             sys.stderr.write(f"{path} is not up to date: run `fairlead-operator crds --write`\n")
         return 1 if stale else 0
-    args.directory.mkdir(parents=True, exist_ok=True)
-    for name in stale:
-        (args.directory / name).write_text(texts[name])
-        sys.stderr.write(f"wrote {args.directory / name}\n")
+    for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(wanted[path])
+        sys.stderr.write(f"wrote {path}\n")
     return 0

@@ -1,0 +1,119 @@
+{{/* Name of the chart in labels. */}}
+{{- define "fairlead.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Name of the release's objects. A release named as the chart does not say it twice. */}}
+{{- define "fairlead.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride }}
+{{- else }}
+{{- $name := include "fairlead.name" . }}
+{{- if contains $name .Release.Name }}
+{{- .Release.Name | trunc 53 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 53 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Name of objects outside namespaces: a release of the same name may be in another namespace. */}}
+{{- define "fairlead.clusterName" -}}
+{{- printf "%s:%s" .Release.Namespace (include "fairlead.fullname" .) }}
+{{- end }}
+
+{{/* What selects the operator's pods. It cannot be changed in a Deployment: keep it short. */}}
+{{- define "fairlead.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "fairlead.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{/* Labels of every object; ours win over the user's, because a selector relies on them. */}}
+{{- define "fairlead.labels" -}}
+{{- $ours := dict
+  "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-")
+  "app.kubernetes.io/version" (.Chart.AppVersion | replace "+" "_" | trunc 63 | trimSuffix "-")
+  "app.kubernetes.io/managed-by" .Release.Service
+  "app.kubernetes.io/part-of" "fairlead" }}
+{{- $selector := include "fairlead.selectorLabels" . | fromYaml }}
+{{- mustMerge (dict) $selector $ours .Values.commonLabels | toYaml }}
+{{- end }}
+
+{{- define "fairlead.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "fairlead.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "fairlead.leaseName" -}}
+{{- default (include "fairlead.fullname" .) .Values.operator.leaseName }}
+{{- end }}
+
+{{- define "fairlead.image" -}}
+{{- if .Values.image.digest }}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest }}
+{{- else }}
+{{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- end }}
+{{- end }}
+
+{{- define "fairlead.runtimeImage" -}}
+{{- default (printf "fairlead/runtime:%s" .Chart.AppVersion) .Values.runtimeImage }}
+{{- end }}
+
+{{/*
+Refuse what the schema cannot see because it takes two values.
+A whole number that came through YAML is a float to Helm: `%g` and int64 print it as it was written.
+*/}}
+{{- define "fairlead.validate" -}}
+{{- $operator := .Values.operator }}
+{{- if lt (float64 $operator.drainSeconds) (float64 $operator.connectionAgeSeconds) }}
+{{- fail (printf "operator.drainSeconds (%g) must be at least operator.connectionAgeSeconds (%g): a replaced model would end while clients still hold connections to it" (float64 $operator.drainSeconds) (float64 $operator.connectionAgeSeconds)) }}
+{{- end }}
+{{- if eq (int64 $operator.healthPort) (int64 $operator.metricsPort) }}
+{{- fail (printf "operator.healthPort and operator.metricsPort are both %d: give one of them another port" (int64 $operator.healthPort)) }}
+{{- end }}
+{{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.service.enabled) }}
+{{- fail "metrics.serviceMonitor.enabled needs metrics.service.enabled; without the Service use metrics.podMonitor.enabled" }}
+{{- end }}
+{{- end }}
+
+{{/* The operator's rights in a namespace that it serves; README.md says what each is for. */}}
+{{- define "fairlead.rules" -}}
+- apiGroups: [fairlead.dev]
+  resources: [modeldeployments]
+  verbs: [get, list, watch]
+- apiGroups: [fairlead.dev]
+  resources: [modeldeployments/status]
+  verbs: [patch]
+# Where OwnerReferencesPermissionEnforcement is on (OpenShift), an owner reference that blocks the
+# owner's deletion needs this right. No request is made to it, and it lets nobody write finalizers.
+- apiGroups: [fairlead.dev]
+  resources: [modeldeployments/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [controllerrevisions, deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [configmaps, services]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+# Why a model is not ready: its pods say it, and the kubelet's Events on a volume that is missing.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end }}

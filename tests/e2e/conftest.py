@@ -1,0 +1,70 @@
+"""A real cluster with this checkout's operator on it, and a restricted namespace for each test."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from cluster import provider, release
+from cluster.provider import Provider
+from tests.e2e.world import EXAMPLES, World
+
+# Short ages, so that a drained revision is gone in seconds and not in minutes.
+VALUES = (
+    "operator.connectionAgeSeconds=5",
+    "operator.drainSeconds=12",
+    "operator.resyncSeconds=20",
+)
+_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark everything here: it needs a real node."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+            item.add_marker(pytest.mark.timeout(600))
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Provider]:
+    """Return a cluster of our own; one that was there before stays, with the chart's defaults."""
+    chosen = provider.choose(own_only=True)
+    before = chosen.running()
+    chosen.up()
+    yield chosen
+    if before:
+        release.install(chosen)
+    else:
+        chosen.down()
+
+
+@pytest.fixture(scope="session")
+def images(cluster: Provider) -> dict[str, str]:
+    """Install the chart with this checkout's images; return their names."""
+    return release.install(cluster, *VALUES)
+
+
+@pytest.fixture
+def world(cluster: Provider, images: dict[str, str]) -> Iterator[World]:
+    """Return a fresh namespace that enforces the restricted Pod Security Standard."""
+    name = f"e2e-{next(_numbers)}"
+    config = cluster.kubeconfig
+    provider.kubectl(config, "delete", "namespace", name, "--ignore-not-found", "--wait=true")
+    release.namespace_with_restricted_pods(config, name)
+    yield World(cluster=cluster, namespace=name, images=images)
+    provider.kubectl(config, "delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def held_out() -> npt.NDArray[np.float64]:
+    """Return the features of the held-out rows of breast-cancer, 200 x 30."""
+    path = EXAMPLES / "breast-cancer" / "held-out.csv"
+    rows: npt.NDArray[np.float64] = np.loadtxt(path, delimiter=",", skiprows=1)
+    return rows[:, :-1]
