@@ -42,18 +42,21 @@ def provide_images(chosen: Provider) -> dict[str, str]:
     return {name: images.publish(name, registry, tool) for name in images.NAMES}
 
 
-def install(chosen: Provider, *values: str, timeout: str = "180s") -> dict[str, str]:
+def install(
+    chosen: Provider, *values: str, names: dict[str, str] | None = None, timeout: str = "180s"
+) -> dict[str, str]:
     """Install or upgrade the chart with this checkout's images and wait until it is ready.
 
     Args:
         chosen: The cluster; it runs.
         values: More values, as `key=value`.
+        names: Images that the cluster has already, instead of this checkout's.
         timeout: How long helm waits.
 
     Returns:
         The images by name (`operator`, `runtime`).
     """
-    names = provide_images(chosen)
+    names = names or provide_images(chosen)
     repository, _, version = names["operator"].rpartition(":")
     settings = [
         f"image.repository={repository}",

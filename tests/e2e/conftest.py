@@ -34,21 +34,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Provider]:
-    """Return a cluster of our own; one that was there before stays, with the chart's defaults."""
+    """Return a cluster of our own; one that was there before stays."""
     chosen = provider.choose(own_only=True)
     before = chosen.running()
     chosen.up()
     yield chosen
-    if before:
-        release.install(chosen)
-    else:
+    if not before:
         chosen.down()
 
 
 @pytest.fixture(scope="session")
-def images(cluster: Provider) -> dict[str, str]:
+def images(cluster: Provider) -> Iterator[dict[str, str]]:
     """Install the chart with this checkout's images; return their names."""
-    return release.install(cluster, *VALUES)
+    names = release.install(cluster, *VALUES)
+    yield names
+    release.install(cluster, names=names)  # with the chart's own values
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def test_a_model_serves_and_is_deleted_without_the_operator(
     away.ready("fraud", version="1")
     scale_away(away)
     with away.client("fraud", held_out[0].tolist(), seconds=60) as answers:
-        until("some requests", lambda: away.kubectl("logs", "client-fraud").count("\n") > 50)
+        until("some requests", lambda: away.log("client-fraud").count("\n") > 50)
     assert [answer for answer in answers if "error" in answer] == []
     away.kubectl("delete", "modeldeployment", "fraud", "--timeout=20s")
     for kind in ("deployments", "services", "hpa", "pdb", "controllerrevisions"):
@@ -75,7 +75,7 @@ def test_an_upgrade_of_the_operator_restarts_no_model(world: World) -> None:
     status = live["status"]
     try:
         others = ("operator.connectionAgeSeconds=33", "runtimeImage=localhost/fairlead/other:9")
-        release.install(world.cluster, *VALUES, *others)
+        release.install(world.cluster, *VALUES, *others, names=world.images)
         world.kubectl("annotate", "modeldeployment", "fraud", "team=risk")  # a pass, surely
         until("the new operator looked", lambda: _led(world))
         assert [pod["metadata"]["uid"] for pod in world.all("pods")] == before
@@ -83,7 +83,7 @@ def test_an_upgrade_of_the_operator_restarts_no_model(world: World) -> None:
         assert after["status"]["revisions"][0]["image"] == status["revisions"][0]["image"]
         assert condition(after, "Ready")["status"] == "True"
     finally:
-        release.install(world.cluster, *VALUES)
+        release.install(world.cluster, *VALUES, names=world.images)
 
 
 def _led(world: World) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cluster import provider
-from cluster.paths import ROOT
+from cluster.paths import ROOT, ClusterError
 from cluster.provider import Provider
 
 JSONObject = dict[str, Any]
@@ -124,16 +124,23 @@ class World:
         self.script("client", CLIENT.read_text())
         command = ["python3", "/script/main.py", host, str(RATE), str(seconds), body]
         self.apply(self.pod(pod, command, self.images["runtime"], script="client"))
-        until(f"{pod} sends", lambda: "version" in self.kubectl("logs", pod, "--tail=3") or None)
+        until(f"{pod} sends", lambda: '"version"' in self.log(pod, 3))
         answers: list[Any] = []
         try:
             yield answers
         finally:
             self.kubectl("exec", pod, "--", "sh", "-c", "kill -TERM 1")
-            until(f"{pod} ends", lambda: '"done"' in self.kubectl("logs", pod, "--tail=1") or None)
-            lines = self.kubectl("logs", pod).splitlines()
+            until(f"{pod} ends", lambda: '"done"' in self.log(pod, 1))
+            lines = self.log(pod).splitlines()
             answers += [json.loads(line) for line in lines if "number" in line]
             self.kubectl("delete", "pod", pod, "--grace-period=1")
+
+    def log(self, pod: str, tail: int = -1) -> str:
+        """Return the last lines of a pod's log, empty where it has not started yet."""
+        try:
+            return self.kubectl("logs", pod, f"--tail={tail}")
+        except ClusterError:
+            return ""
 
     def script(self, name: str, text: str) -> None:
         """Make a ConfigMap with a Python program."""
