@@ -7,8 +7,11 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 SOURCES := operator/fairlead_operator runtime/fairlead_runtime
-CHECKED := $(SOURCES) cluster tests
+CHECKED := $(SOURCES) cluster tests bench examples
 WORKERS ?= 2
+PYTEST := -q --durations=5
+# kwok is for the benchmark alone, kind only where a container engine answers.
+NEEDED := pause kubernetes coredns metrics-server helm kubeconform
 
 .PHONY: help
 help:  ## Show this list
@@ -32,6 +35,7 @@ check: $(STAMP)  ## Fast lane, under a minute: lint, types, import rules, genera
 	$(VENV)/bin/mypy $(CHECKED)
 	PYTHONPATH=operator:runtime $(VENV)/bin/lint-imports --no-cache
 	$(VENV)/bin/fairlead-operator crds --check
+	$(VENV)/bin/fairlead-operator reference --check
 	$(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
 
 .PHONY: format
@@ -40,8 +44,9 @@ format: $(STAMP)  ## Format the code
 	$(VENV)/bin/ruff format -q .
 
 .PHONY: generate
-generate: $(STAMP)  ## Write the generated files (CRDs and their copy in the chart)
+generate: $(STAMP)  ## Write the generated files (CRDs, their copy in the chart, reference pages)
 	$(VENV)/bin/fairlead-operator crds --write
+	$(VENV)/bin/fairlead-operator reference --write
 
 .PHONY: requirements
 requirements: $(STAMP)  ## Write requirements/*.txt anew from pyproject.toml
@@ -70,12 +75,15 @@ images: $(STAMP)  ## Build the operator's and the runtime's image
 
 .PHONY: demo
 demo: $(STAMP)  ## The main job: a cluster, a model, correct predictions
-	$(PY) examples/demo.py
+	$(PY) -m examples.demo
 
 .PHONY: test
-test: check  ## Everything that proves it: unit, API server, images, chart, retraining, end to end
-	$(PY) -m pytest -q tests/functional
-	$(PY) -m pytest -q tests/apiserver
+test: check  ## Everything that proves it: API server, chart, images, retraining, end to end
+	$(PYTHON) -m cluster build $(NEEDED)
+	$(PY) -m pytest $(PYTEST) tests/functional tests/packaging tests/apiserver tests/chart
+	$(PY) -m pytest $(PYTEST) tests/images tests/examples
+	$(PY) -m pytest $(PYTEST) tests/cluster
+	$(PY) -m pytest $(PYTEST) tests/e2e
 
 .PHONY: bench-operator
 bench-operator: $(STAMP)  ## 300 ModelDeployments at once on a control plane with kwok
