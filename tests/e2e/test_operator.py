@@ -74,7 +74,7 @@ def test_an_upgrade_of_the_operator_restarts_no_model(world: World) -> None:
     before = [pod["metadata"]["uid"] for pod in world.all("pods")]
     status = live["status"]
     try:
-        others = ("operator.connectionAgeSeconds=33", "runtimeImage=localhost/fairlead/other:9")
+        others = ("operator.connectionAgeSeconds=9", "runtimeImage=localhost/fairlead/other:9")
         release.install(world.cluster, *VALUES, *others, names=world.images)
         world.kubectl("annotate", "modeldeployment", "fraud", "team=risk")  # a pass, surely
         until("the new operator looked", lambda: _led(world))

@@ -78,7 +78,7 @@ BROKEN: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         "DownloadRefused", "answers 403",
     ),
     "too little memory": (
-        model("two", "2"), {"resources": {"limits": {"memory": "40Mi"}}},
+        model("two", "2"), {"resources": {"limits": {"memory": "20Mi"}}},
         "OutOfMemory", "raise spec.runtime.resources.limits.memory",
     ),
     "an image that is not there": (
