@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 _LOG_LIMIT = 20 << 20
+_started: list[subprocess.Popen[bytes]] = []
+"""Processes that this one started. They outlive it on purpose: kept, so that nobody warns."""
 
 
 def start_time(pid: int) -> str | None:
@@ -53,6 +55,7 @@ class Daemons:
                 env={**os.environ, **(env or {})},
                 cwd="/",
             )
+        _started.append(process)
         record = {"pid": process.pid, "started": start_time(process.pid), "argv": argv}
         (self._records / f"{name}.json").write_text(json.dumps(record))
 
@@ -115,5 +118,6 @@ def find(*parts: str) -> list[int]:
 
 
 def _reap(pid: int) -> None:
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)
+    for process in [each for each in _started if each.pid == pid]:
+        if process.poll() is not None:
+            _started.remove(process)
