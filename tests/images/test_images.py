@@ -13,7 +13,7 @@ import pytest
 
 from cluster import images
 
-_TOOLS = re.compile(r"(^|/)(gcc|g\+\+|cc1|cc|clang|make|ld|rustc|go)(-\d+)?$")
+_TOOLS = re.compile(r"(^|/)(bin/(gcc|g\+\+|cc|c\+\+|clang|make|ld|as|rustc|go)(-\d+)?|cc1|cc1plus)$")
 _CACHES = re.compile(r"(^|/)(\.cache/|var/lib/apt/lists/.*Packages|.*\.deb$|wheelhouse/|.*\.whl$)")
 
 
