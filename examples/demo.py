@@ -29,6 +29,8 @@ TOLERANCE = 1e-6
 SHOWN = 8
 _READY_S = 240.0
 _LOOK_S = 1.0
+_PAUSE_S = 0.02
+"""Between two requests: a demo is no load test, and the cluster may be somebody's."""
 _CLASSES = ("malignant", "benign")
 
 
@@ -111,6 +113,7 @@ def ask(url: str) -> list[Row]:
     log(f"asking {NAME} about {len(features)} held-out rows, one request each")
     for row, known in zip(features, truth, strict=True):
         answer = predict(url, row.tolist())
+        time.sleep(_PAUSE_S)
         label, probabilities = session.run(
             ["label", "probabilities"], {"features": row[np.newaxis].astype(np.float32)}
         )
