@@ -6,6 +6,7 @@ import dataclasses
 import datetime as dt
 from typing import Any
 
+from fairlead_operator.planning import names
 from fairlead_operator.rollout.decide import Decision, Settled
 from fairlead_operator.rollout.revision import Revision, State, to_status, write_instant
 from fairlead_operator.rollout.snapshot import Snapshot
@@ -66,8 +67,13 @@ def a_deployment(revision: Revision, *, replicas: int = 1, ready: int = 1) -> di
     """Return a live Deployment of a revision."""
     return {
         "kind": "Deployment",
-        "metadata": {"name": revision.child_name("fraud"), "generation": 1, "uid": "d"},
-        "spec": {"replicas": replicas},
+        "metadata": {
+            "name": revision.child_name("fraud"),
+            "labels": names.labels("fraud", revision.hash),
+            "generation": 1,
+            "uid": "d",
+        },
+        "spec": {"replicas": replicas, "template": {"metadata": {}, "spec": {}}},
         "status": {"observedGeneration": 1, "readyReplicas": ready},
     }
 
@@ -91,8 +97,10 @@ def carried_out(snapshot: Snapshot, decision: Decision, ready: dict[str, int]) -
         children[ident] = {**manifest, "metadata": {**manifest["metadata"], "uid": ident[1]}}
     for revision in decision.revisions:
         name = revision.child_name("fraud")
-        least = children[("HorizontalPodAutoscaler", name)]["spec"]["minReplicas"]
         deployment = children[("Deployment", name)]
+        scaler = children.get(("HorizontalPodAutoscaler", name))
+        # A draining revision has no autoscaler any more: it keeps its pods.
+        least = scaler["spec"]["minReplicas"] if scaler else snapshot.replicas(revision)[0]
         deployment["spec"] = {**deployment["spec"], "replicas": least}
         deployment["status"] = {"readyReplicas": min(least, ready.get(revision.hash, 0))}
     status = {"revisions": [to_status(r, "fraud", 0, 0) for r in decision.revisions]}
@@ -103,3 +111,15 @@ def carried_out(snapshot: Snapshot, decision: Decision, ready: dict[str, int]) -
         recognised=decision.wanted.hash,
         children=children,
     )
+
+
+def manifest(decision: Decision, kind: str, name: str) -> Any:
+    """Return the one manifest of this kind and name."""
+    [found] = [m for m in decision.manifests if m["kind"] == kind and m["metadata"]["name"] == name]
+    return found
+
+
+def addressed(decision: Decision) -> str:
+    """Return the short hash of the revision that the address is to select."""
+    selector = manifest(decision, "Service", "fraud")["spec"]["selector"]
+    return str(selector["fairlead.dev/revision"])

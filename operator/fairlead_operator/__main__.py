@@ -1,9 +1,10 @@
-"""`fairlead-operator`: run the operator, or write the CRDs."""
+"""`fairlead-operator`: run the operator, or write what is generated from its models."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -24,12 +25,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     settings_module.add_arguments(run)
     crds = commands.add_parser("crds", help="write or check the CustomResourceDefinitions")
-    crds.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    reference = commands.add_parser("reference", help="write or check the reference pages")
+    for generator in (crds, reference):
+        generator.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["crds"]:
         from fairlead_operator.api import crds as crds_module
 
         return crds_module.main(arguments[1:])
+    if arguments[:1] == ["reference"]:
+        from fairlead_operator.api import reference as reference_module
+
+        return reference_module.main(arguments[1:])
     return _run(parser, parser.parse_args(arguments))
 
 
@@ -42,7 +49,11 @@ def _run(parser: argparse.ArgumentParser, args: argparse.Namespace) -> int:
     from fairlead_operator.telemetry import configure_logging
 
     configure_logging(chosen.log_level)
-    asyncio.run(operator.run(chosen))
+    try:
+        asyncio.run(operator.run(chosen))
+    except Exception:
+        logging.getLogger(__name__).critical("the operator cannot go on", exc_info=True)
+        return 1
     return 0
 
 

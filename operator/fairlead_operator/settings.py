@@ -93,12 +93,11 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         ValueError: A value makes no sense; the message names the flag.
     """
     namespaces: Sequence[str] = args.namespace or args.env_namespaces
-    for name in ("resync_seconds", "workers"):
+    for name in ("resync_seconds", "workers", "connection_age_seconds"):
         if getattr(args, name) <= 0:
             raise ValueError(f"--{name.replace('_', '-')} must be more than 0")
-    for name in ("drain_seconds", "connection_age_seconds"):
-        if getattr(args, name) < 0:
-            raise ValueError(f"--{name.replace('_', '-')} must not be negative")
+    if args.drain_seconds < 0:
+        raise ValueError("--drain-seconds must not be negative")
     if args.log_level.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("--log-level must be debug, info, warning or error")
     return Settings(

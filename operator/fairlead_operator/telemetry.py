@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -32,7 +33,7 @@ class Metrics:
         )
         self.errors = Counter(
             "fairlead_operator_errors",
-            "Failed passes, by cause.",
+            "What went wrong, by reason: failed passes and resyncs, objects that are refused.",
             ["reason"],
             registry=self.registry,
         )
@@ -75,6 +76,14 @@ class Metrics:
         self._age.set_function(age_s)
 
 
+def about(obj_kind: str, namespace: str, name: str) -> dict[str, Any]:
+    """Return a log record's `extra` that says which object a line is about.
+
+    The names stand in a dictionary of their own because a record has a `name` already.
+    """
+    return {"about": {"kind": obj_kind, "namespace": namespace, "name": name}}
+
+
 class JSONFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, message, and every extra field."""
 
@@ -86,11 +95,13 @@ class JSONFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {
+        extra = {
             key: value
             for key, value in record.__dict__.items()
             if key not in _STANDARD and not key.startswith("_")
         }
+        subject = extra.pop("about", None)
+        line |= extra | (subject if isinstance(subject, dict) else {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return orjson.dumps(line, default=str).decode()
@@ -103,5 +114,6 @@ def configure_logging(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("kopf._core.reactor.running").setLevel(logging.ERROR)  # signals: not its own
     for chatty in ("aiohttp.access", "kopf", "asyncio"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from cluster import controlplane
 from cluster.controlplane import ControlPlane
+from tests.apiserver.api import Api
+from tests.apiserver.kubelet import Kubelet
+from tests.apiserver.process import OperatorProcess, operator_kubeconfig
+from tests.apiserver.rig import Rig
 
 _ROOT = Path(__file__).resolve().parents[2]
 _numbers = itertools.count(1)
@@ -39,3 +43,42 @@ def namespace(plane: ControlPlane) -> str:
     name = f"t{next(_numbers)}"
     plane.kubectl("create", "namespace", name)
     return name
+
+
+@pytest.fixture
+async def api(plane: ControlPlane) -> AsyncIterator[Api]:
+    """Requests to the API server as its administrator."""
+    async with Api(plane) as made:
+        yield made
+
+
+@pytest.fixture
+def kubelet(api: Api, namespace: str) -> Kubelet:
+    """What the pods of the namespace do."""
+    return Kubelet(api, namespace)
+
+
+@pytest.fixture
+async def rig(plane: ControlPlane, namespace: str) -> AsyncIterator[Rig]:
+    """An operator in this process that makes a pass when told to."""
+    async with await Rig.connect(plane, namespace) as made:
+        yield made
+
+
+@pytest.fixture
+async def new_operator(
+    api: Api, plane: ControlPlane, namespace: str, tmp_path: Path
+) -> AsyncIterator[Callable[..., OperatorProcess]]:
+    """Return a function that makes operator processes over the namespace; all end with the test."""
+    config = await operator_kubeconfig(api, plane, namespace, tmp_path / "kubeconfig")
+    made: list[OperatorProcess] = []
+
+    def make(*flags: str) -> OperatorProcess:
+        log = tmp_path / f"operator-{len(made)}.log"
+        process = OperatorProcess(config, namespace, log, flags=flags)
+        made.append(process)
+        return process
+
+    yield make
+    for process in made:
+        process.kill()

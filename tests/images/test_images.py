@@ -13,7 +13,8 @@ import pytest
 
 from cluster import images
 
-_TOOLS = re.compile(r"(^|/)(bin/(gcc|g\+\+|cc|c\+\+|clang|make|ld|as|rustc|go)(-\d+)?|cc1|cc1plus)$")
+_COMPILERS = r"gcc|g\+\+|cc|c\+\+|clang|make|ld|as|rustc|go"
+_TOOLS = re.compile(rf"(^|/)(bin/({_COMPILERS})(-\d+)?|cc1|cc1plus)$")
 _CACHES = re.compile(r"(^|/)(\.cache/|var/lib/apt/lists/.*Packages|.*\.deb$|wheelhouse/|.*\.whl$)")
 
 

@@ -40,6 +40,10 @@ class Reason(StrEnum):
         "NameConflict",
         "An object that is not ours has the name of one that is needed; it is not touched.",
     )
+    FORMER_OBJECT_GOING = (
+        "FormerObjectGoing",
+        "An object of this name, of a former resource or revision, is still being removed.",
+    )
     CHILD_INVALID = "ChildInvalid", "The API server finds an object that is needed invalid."
     CHILD_FORBIDDEN = (
         "ChildForbidden",
@@ -71,4 +75,9 @@ class Reason(StrEnum):
         "A volume cannot be mounted, for example because a ConfigMap or Secret is missing.",
     )
     UNSCHEDULABLE = "Unschedulable", "No node has room for the pod or is allowed to run it."
+    EVICTED = "Evicted", "The node gave the pod up, for example because it used too much disk."
+    PROGRESS_DEADLINE_EXCEEDED = (
+        "ProgressDeadlineExceeded",
+        "The pods are not ready after ten minutes, and nothing tells why.",
+    )
     PODS_REFUSED = "PodsRefused", "A quota or an admission policy refuses the pods."

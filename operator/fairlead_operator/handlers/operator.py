@@ -1,15 +1,14 @@
-"""The whole operator in one event loop: watches, control loop, ports, and an orderly end."""
+"""The whole operator: watches, control loop, ports, and an orderly end."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
-from typing import Any
 
-import kopf
-
-from fairlead_operator.handlers import ports, watches
+from fairlead_operator.handlers import ports
+from fairlead_operator.handlers.watches import Watches
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.lease import Lease
@@ -39,50 +38,32 @@ async def run(settings: Settings) -> None:
         cache, metrics = Cache(), Metrics()
         reconciler = Reconciler(cluster, cache, settings, metrics)
         loop = Loop(cluster, cache, reconciler, lease, settings, metrics)
-        async with ports.serve(
-            stale=loop.stale,
-            ready=loop.ready,
-            registry=metrics.registry,
-            health_port=settings.health_port,
-            metrics_port=settings.metrics_port,
+        async with (
+            ports.serve(
+                stale=loop.stale,
+                ready=loop.ready,
+                registry=metrics.registry,
+                health_port=settings.health_port,
+                metrics_port=settings.metrics_port,
+            ),
+            Watches(loop.observe, open_cluster.credentials, settings.namespaces),
         ):
             scope = ", ".join(settings.namespaces) or "the whole cluster"
             log.info("started, watching %s as %s", scope, settings.identity)
-            await _until(stop, loop, settings)
+            await _until(stop, loop)
     finally:
         await open_cluster.close()
 
 
-async def _until(stop: asyncio.Event, loop: Loop, settings: Settings) -> None:
-    kopf_stop = asyncio.Event()
-    tasks: set[asyncio.Task[Any]] = {
-        asyncio.create_task(loop.run(), name="loop"),
-        asyncio.create_task(
-            kopf.operator(
-                registry=watches.registry(loop.observe),
-                settings=watches.settings(),
-                namespaces=settings.namespaces,
-                clusterwide=not settings.namespaces,
-                standalone=True,
-                stop_flag=kopf_stop,
-            ),
-            name="watches",
-        ),
-    }
+async def _until(stop: asyncio.Event, loop: Loop) -> None:
+    working = asyncio.create_task(loop.run(), name="loop")
     stopping = asyncio.create_task(stop.wait(), name="signal")
-    done, _ = await asyncio.wait({*tasks, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    kopf_stop.set()
+    await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if working.done():
+        working.result()
+        raise RuntimeError("the control loop ended by itself")
     log.info("stopping")
-    for task in tasks:
-        if task.get_name() == "loop":
-            task.cancel()
-    await asyncio.wait(tasks, timeout=10)
-    for task in (*tasks, stopping):
-        task.cancel()
-    for task in done - {stopping}:
-        if task.cancelled():
-            continue
-        error = task.exception()
-        if error is not None:
-            raise error
-        raise RuntimeError(f"{task.get_name()} ended by itself")
+    working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working

@@ -12,6 +12,7 @@ Key = tuple[str, str]
 """Namespace and name of a ModelDeployment: the unit of work."""
 
 _Ident = tuple[str, str, str]
+_REMEMBERED_DEAD = 4096
 
 
 def owner_key(obj: Mapping[str, Any]) -> Key | None:
@@ -54,11 +55,15 @@ class Cache:
 
     _objects: dict[_Ident, dict[str, Any]] = field(default_factory=dict)
     _owned: dict[Key, set[_Ident]] = field(default_factory=dict)
+    _dead: dict[str, int] = field(default_factory=dict)
+    _touched: set[_Ident] | None = None
 
     def observe(self, obj: Mapping[str, Any], *, deleted: bool = False) -> Key | None:
         """Take in one event and return the key that it concerns, if any.
 
-        Events may come late or twice: an older version never replaces a newer one.
+        Events may come late or twice: an older version never replaces a newer one, and what has
+        been deleted does not come back. A watch by label says "deleted" of an object that only
+        lost its label: a later version of that one does come back.
         """
         kind = BY_KIND.get(obj.get("kind", ""))
         if kind is None:
@@ -70,9 +75,14 @@ class Cache:
         was = _key(kind, before) if before else None
         now = _key(kind, obj)
         if deleted:
+            self._bury(str(meta.get("uid")), _version(obj))
             if same:
+                self._touch(ident)
                 self._forget(ident)
             return now or was
+        if _version(obj) <= self._dead.get(str(meta.get("uid")), -1):
+            return now
+        self._touch(ident)
         if now is None:
             if same:  # somebody took our owner reference away
                 self._forget(ident)
@@ -85,15 +95,26 @@ class Cache:
             self._owned.setdefault(now, set()).add(ident)
         return now
 
+    def begin_listing(self) -> None:
+        """Note from here on what changes: a listing that is being read cannot know it."""
+        self._touched = set()
+
     def replace_all(self, listed: Iterable[Mapping[str, Any]]) -> set[Key]:
-        """Take a complete listing as the truth; return every key in it or forgotten by it."""
+        """Take a complete listing as the truth; return every key in it or forgotten by it.
+
+        What was seen or deleted since `begin_listing` stays as it is.
+        """
         keys: set[Key] = {*self.model_deployments(), *self._owned}
-        self._objects.clear()
-        self._owned.clear()
+        touched, self._touched = self._touched or set(), None
+        there: set[_Ident] = set()
         for obj in listed:
+            meta = obj.get("metadata") or {}
+            there.add((obj.get("kind", ""), meta.get("namespace", ""), meta.get("name", "")))
             key = self.observe(obj)
             if key:
                 keys.add(key)
+        for ident in self._objects.keys() - there - touched:
+            self._forget(ident)
         return keys
 
     def model_deployment(self, key: Key) -> dict[str, Any] | None:
@@ -111,6 +132,15 @@ class Cache:
 
     def __len__(self) -> int:
         return len(self._objects)
+
+    def _touch(self, ident: _Ident) -> None:
+        if self._touched is not None:
+            self._touched.add(ident)
+
+    def _bury(self, uid: str, version: int) -> None:
+        self._dead[uid] = max(version, self._dead.pop(uid, -1))
+        while len(self._dead) > _REMEMBERED_DEAD:
+            del self._dead[next(iter(self._dead))]
 
     def _forget(self, ident: _Ident) -> None:
         obj = self._objects.pop(ident, None)

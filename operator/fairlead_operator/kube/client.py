@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlencode
 
@@ -35,6 +36,21 @@ class OpenGate:
         """Allow the write."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credentials:
+    """How to reach the API server, for a client that is not this one."""
+
+    server: str
+    ca_path: str | None = None
+    ca_data: str | None = None
+    insecure: bool = False
+    scheme: str | None = None
+    token: str | None = None
+    certificate_path: str | None = None
+    private_key_path: str | None = None
+    proxy: str | None = None
+
+
 class Cluster:
     """The requests that the operator makes; each raises a KubeError where it fails."""
 
@@ -61,6 +77,23 @@ class Cluster:
     def gated(self, gate: WriteGate) -> Cluster:
         """Return the same connections behind another gate."""
         return Cluster(self._api, gate=gate)
+
+    async def credentials(self) -> Credentials:
+        """Return what these connections are made with; a token is read anew where it expires."""
+        chosen = self._api.configuration
+        header = await chosen.get_api_key_with_prefix("BearerToken")
+        scheme, _, token = str(header or "").rpartition(" ")
+        return Credentials(
+            server=chosen.host,
+            ca_path=chosen.ssl_ca_cert,
+            ca_data=chosen.ca_cert_data,
+            insecure=not chosen.verify_ssl,
+            scheme=scheme.capitalize() or None,
+            token=token or None,
+            certificate_path=chosen.cert_file,
+            private_key_path=chosen.key_file,
+            proxy=chosen.proxy,
+        )
 
     async def close(self) -> None:
         """Close the connections."""
@@ -94,14 +127,23 @@ class Cluster:
                 return items
             query["continue"] = token
 
-    async def apply(self, kind: Kind, manifest: JSONObject, sub: str | None = None) -> JSONObject:
-        """Apply the fields of a manifest server-side, as the one field manager, by force.
+    async def apply(
+        self, kind: Kind, manifest: JSONObject, sub: str | None = None, *, force: bool = True
+    ) -> JSONObject:
+        """Apply the fields of a manifest server-side, as the one field manager.
 
-        A `resourceVersion` in the manifest makes it fail where that is stale.
+        A `resourceVersion` in the manifest makes it fail where that is stale, a `uid` where the
+        object is gone or another one.
+
+        Args:
+            kind: The object's kind.
+            manifest: The fields that are wanted.
+            sub: The subresource that is meant.
+            force: Whether to take over fields that somebody else has set.
         """
         meta = manifest["metadata"]
         path = kind.path(meta["namespace"], meta["name"], sub)
-        return await self._write("PATCH", path, manifest, content_type=_APPLY, force=True)
+        return await self._write("PATCH", path, manifest, content_type=_APPLY, force=force)
 
     async def create(self, kind: Kind, namespace: str, body: JSONObject) -> JSONObject:
         """Create an object."""

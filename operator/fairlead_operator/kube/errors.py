@@ -69,10 +69,15 @@ _BY_STATUS: dict[int, type[KubeError]] = {
     429: UnreachableError,
 }
 
+_UNREADABLE = ("failed to create typed patch object", "failed to convert new object")
+"""How server-side apply refuses a field of the wrong type: as a fault of its own, status 500."""
+
 
 def error_for(status: int, reason: str, message: str) -> KubeError:
     """Return the error for an HTTP answer of the API server."""
     kind = _BY_STATUS.get(status)
+    if status == 500 and message.startswith(_UNREADABLE):
+        kind = InvalidError
     if kind is None:
         kind = UnreachableError if status >= 500 else KubeError
     return kind(message, status=status, reason=reason)

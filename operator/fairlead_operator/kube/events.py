@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
+from fairlead_operator import telemetry
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.errors import KubeError
 from fairlead_operator.kube.kinds import REPORTED_EVENT
@@ -55,4 +56,5 @@ async def post(
     try:
         await cluster.create(REPORTED_EVENT, meta["namespace"], body)
     except KubeError as error:
-        log.warning("could not post the Event %s: %s", reason, error)
+        where = telemetry.about(regarding["kind"], meta["namespace"], meta["name"])
+        log.warning("could not post the Event %s: %s", reason, error, extra=where)

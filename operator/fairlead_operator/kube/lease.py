@@ -48,6 +48,7 @@ class Lease:
         self._monotonic = monotonic
         self._renewed_at: float | None = None
         self._seen: tuple[str, float] = ("", 0.0)
+        self._held_since: float | None = None
         self.acquired = asyncio.Event()
 
     def held(self) -> bool:
@@ -55,6 +56,12 @@ class Lease:
         if self._renewed_at is None:
             return False
         return self._monotonic() - self._renewed_at < RENEW_DEADLINE_S
+
+    def held_for_s(self) -> float:
+        """Return for how many seconds this replica has held the Lease without a break."""
+        if self._held_since is None or not self.held():
+            return 0.0
+        return self._monotonic() - self._held_since
 
     def check(self) -> None:
         """Raise NotLeaderError unless this replica holds the Lease."""
@@ -83,6 +90,7 @@ class Lease:
         if won:
             if not self.acquired.is_set():
                 log.info("holding the Lease %s/%s", self._namespace, self._name)
+                self._held_since = started
             self._renewed_at = started
             self.acquired.set()
         elif not self.held() and self.acquired.is_set():

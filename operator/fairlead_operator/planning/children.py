@@ -35,6 +35,12 @@ def fingerprint(manifest: Manifest) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def applied(obj: Mapping[str, Any]) -> str | None:
+    """Return the fingerprint of the manifest that an object was last made from, if it is ours."""
+    found = (obj["metadata"].get("annotations") or {}).get(names.APPLIED_ANNOTATION)
+    return str(found) if found else None
+
+
 class Children:
     """Makes the manifests of one ModelDeployment's children."""
 
@@ -61,7 +67,6 @@ class Children:
         spec = {
             "selector": {"matchLabels": names.selector(self._name, revision_hash)},
             "template": template,
-            "minReadySeconds": 0,
             "progressDeadlineSeconds": 600,
             "revisionHistoryLimit": 1,
             "strategy": {

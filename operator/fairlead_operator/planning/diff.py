@@ -21,56 +21,78 @@ _MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "volumeMounts": ("mountPath",),
     "ownerReferences": ("uid",),
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    "ports": ("port", "containerPort", "protocol"),  # a Service's have the first, a container's not
 }
+_WHOLE = frozenset({"selector", "labelSelector", "nodeSelector", "scaleTargetRef", "matchLabels"})
+"""Maps that have one owner: a key that somebody added changes what they mean."""
 _QUANTITY_PARENTS = frozenset({"requests", "limits"})
 _QUANTITY_FIELDS = frozenset({"sizeLimit", "averageValue"})
+_TARGET_FIELDS = frozenset({"value", "averageValue"})
 
 
-def differences(desired: Any, live: Any, path: str = "") -> list[str]:  # noqa: ANN401 - JSON
-    """Return the paths of the desired fields that the live object lacks or has otherwise."""
-    name = path.rsplit(".", 1)[-1]
+def differences(desired: Any, live: Any, *keys: str) -> list[str]:  # noqa: ANN401 - JSON
+    """Return the paths of the desired fields that the live object lacks or has otherwise.
+
+    Args:
+        desired: What is wanted.
+        live: What is there.
+        keys: Where in the object both are; a key may have dots in it, as `nvidia.com/gpu` has.
+    """
+    name = keys[-1].partition("[")[0] if keys else ""
     if isinstance(desired, Mapping):
         if not isinstance(live, Mapping):
             # The API server drops empty objects in some places: nothing wanted, nothing missing.
-            return [] if not desired and live is None else [path or "."]
+            return [] if not desired and live is None else [_path(keys)]
         found: list[str] = []
+        if name in _WHOLE and set(live) - set(desired):
+            found.append(_path(keys))
         for key, value in desired.items():
-            child = f"{path}.{key}" if path else str(key)
             if value is not None:
-                found += differences(value, live.get(key), child)
+                found += differences(value, live.get(key), *keys, str(key))
         return found
     if isinstance(desired, Sequence) and not isinstance(desired, str):
-        return _list_differences(desired, live, path, name)
-    if desired == live:
-        return []
-    if _is_quantity(path, name):
+        return _list_differences(desired, live, keys)
+    if desired == live or (desired == "" and live is None):
+        return []  # the API server leaves empty texts out
+    if _is_quantity(keys):
         ours, theirs = quantity.parse(desired), quantity.parse(live)
         if ours is not None and ours == theirs:
             return []
-    return [path]
+    return [_path(keys)]
 
 
-def _list_differences(desired: Sequence[Any], live: Any, path: str, name: str) -> list[str]:  # noqa: ANN401 - JSON
+def _list_differences(desired: Sequence[Any], live: Any, keys: tuple[str, ...]) -> list[str]:  # noqa: ANN401 - JSON
     if live is None and not desired:
         return []
     if not isinstance(live, Sequence) or isinstance(live, str):
-        return [path]
-    keys = _MERGE_KEYS.get(name)
-    if keys:
-        by_key = {tuple(item.get(key) for key in keys): item for item in live}
-        found: list[str] = []
-        for item in desired:
-            ident = tuple(item.get(key) for key in keys)
-            found += differences(item, by_key.get(ident), f"{path}[{ident[0]}]")
-        return found
+        return [_path(keys)]
+    *above, name = keys or ("",)
+    merge_keys = _MERGE_KEYS.get(name)
+    found: list[str] = []
+    if merge_keys and all(isinstance(item, Mapping) for item in (*desired, *live)):
+        theirs_by_key = {_ident(item, merge_keys): item for item in live}
+        ours_by_key = {_ident(item, merge_keys): item for item in desired}
+        if len(ours_by_key) == len(desired):
+            for ident, item in ours_by_key.items():
+                found += differences(item, theirs_by_key.get(ident), *above, f"{name}[{ident[0]}]")
+            return found
     if len(desired) != len(live):
-        return [path]
-    found = []
+        return [_path(keys)]
     for index, (ours, theirs) in enumerate(zip(desired, live, strict=True)):
-        found += differences(ours, theirs, f"{path}[{index}]")
+        found += differences(ours, theirs, *above, f"{name}[{index}]")
     return found
 
 
-def _is_quantity(path: str, name: str) -> bool:
-    parent = path.rsplit(".", 2)[-2] if path.count(".") >= 1 else ""
+def _ident(item: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(str(item[key]) for key in keys if item.get(key) is not None) or ("",)
+
+
+def _is_quantity(keys: tuple[str, ...]) -> bool:
+    parent, name = ("", "", *keys)[-2:]
+    if parent == "target":  # of a metric; elsewhere a value is any text
+        return name in _TARGET_FIELDS
     return name in _QUANTITY_FIELDS or parent in _QUANTITY_PARENTS
+
+
+def _path(keys: tuple[str, ...]) -> str:
+    return ".".join(keys) or "."

@@ -9,7 +9,7 @@ from typing import Any
 from fairlead_operator.api.reasons import Reason
 from fairlead_operator.kube.cache import owner_key
 from fairlead_operator.kube.client import Cluster
-from fairlead_operator.kube.errors import ForbiddenError, InvalidError
+from fairlead_operator.kube.errors import ConflictError, ForbiddenError, InvalidError
 from fairlead_operator.kube.kinds import BY_KIND
 from fairlead_operator.planning import names
 from fairlead_operator.planning.children import Manifest
@@ -41,14 +41,20 @@ async def ensure(cluster: Cluster, manifest: Manifest, known: Mapping[str, Any] 
         # Not in the cache is not the same as not there: it may be somebody else's.
         live = await cluster.get(kind, meta["namespace"], meta["name"])
         if live is not None and not _ours(live, manifest):
-            return Outcome(problem=_conflict(manifest, live))
+            return Outcome(problem=_in_the_way(manifest, live))
     if live is not None and live["metadata"].get("deletionTimestamp"):
-        return Outcome()  # its watch event brings us back when it is gone
+        return Outcome(problem=_going(manifest))  # its watch event brings us back sooner
     if live is not None and same(manifest, live):
         return Outcome(live=dict(live) if known is None else None)
     try:
-        answer = await cluster.apply(kind, manifest)
+        if live is None:  # not by force: somebody may make one of this name in this moment
+            answer = await cluster.apply(kind, manifest, force=False)
+        else:  # this very object: neither its successor nor, where it has gone, another one
+            this = {**manifest, "metadata": {**meta, "uid": live["metadata"]["uid"]}}
+            answer = await cluster.apply(kind, this)
     except InvalidError as error:
+        if "metadata.uid" in str(error):  # how it says that this is another object by now
+            raise ConflictError(str(error), status=error.status) from error
         return Outcome(problem=_refused(Reason.CHILD_INVALID, manifest, error))
     except ForbiddenError as error:
         return Outcome(problem=_refused(Reason.CHILD_FORBIDDEN, manifest, error))
@@ -78,8 +84,11 @@ def _ours(live: Mapping[str, Any], manifest: Manifest) -> bool:
     )
 
 
-def _conflict(manifest: Manifest, live: Mapping[str, Any]) -> Finding:
+def _in_the_way(manifest: Manifest, live: Mapping[str, Any]) -> Finding:
     kind, name = manifest["kind"], manifest["metadata"]["name"]
+    owner = manifest["metadata"]["ownerReferences"][0]["name"]
+    if owner_key(live) == (manifest["metadata"]["namespace"], owner):
+        return _going(manifest)  # of a former ModelDeployment of this name: it is being collected
     owners = live["metadata"].get("ownerReferences") or ()
     owner = f" (owned by {owners[0]['kind']} {owners[0]['name']})" if owners else ""
     return Finding(
@@ -88,6 +97,12 @@ def _conflict(manifest: Manifest, live: Mapping[str, Any]) -> Finding:
         "remove or rename it, or give this ModelDeployment another name",
         stalled=True,
     )
+
+
+def _going(manifest: Manifest) -> Finding:
+    kind, name = manifest["kind"], manifest["metadata"]["name"]
+    text = f"waits until the former {kind} {name} is gone"
+    return Finding(reason=Reason.FORMER_OBJECT_GOING.value, message=text, stalled=False)
 
 
 def _refused(reason: Reason, manifest: Manifest, error: Exception) -> Finding:

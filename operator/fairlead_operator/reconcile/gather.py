@@ -37,7 +37,7 @@ async def snapshot(
         KubeError: The API server could not be asked.
     """
     meta = resource["metadata"]
-    model, runtime, scaling = _spec(resource.get("spec") or {})
+    model, runtime, scaling = _spec(resource.get("spec"))
     known = [from_status(e) for e in (resource.get("status") or {}).get("revisions") or ()]
     revisions = tuple(revision for revision in known if revision is not None)
     first = Snapshot(
@@ -54,6 +54,16 @@ async def snapshot(
         return first
     findings, resolved = await _ask_pods(cluster, first, wanted, meta["namespace"], now)
     return dataclasses.replace(first, findings=findings, resolved=resolved)
+
+
+def serving(cache: Cache, resource: Mapping[str, Any]) -> bool:
+    """Whether the revision that has the address, by status, has a ready replica."""
+    found = Snapshot(
+        resource=resource, model={}, runtime={}, scaling={}, children=_owned(cache, resource)
+    )
+    entries = (resource.get("status") or {}).get("revisions") or ()
+    revisions = [revision for entry in entries if (revision := from_status(entry)) is not None]
+    return any(r.state is State.ACTIVE and found.replicas(r)[1] > 0 for r in revisions)
 
 
 def with_resource(before: Snapshot, resource: Mapping[str, Any]) -> Snapshot:
@@ -102,18 +112,25 @@ def _owned(cache: Cache, resource: Mapping[str, Any]) -> dict[tuple[str, str], M
     }
 
 
-def _spec(
-    spec: Mapping[str, Any],
-) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
+def _spec(spec: object) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
+    if not isinstance(spec, Mapping):
+        raise SpecError("spec: an object is needed")
+    return (
+        _part(ModelSpec, spec, "model"),
+        _part(RuntimeSpec, spec, "runtime"),
+        _part(ScalingSpec, spec, "scaling"),
+    )
+
+
+def _part(
+    kind: type[ModelSpec | RuntimeSpec | ScalingSpec], spec: Mapping[str, Any], name: str
+) -> Mapping[str, Any]:
+    given = spec.get(name)
     try:
-        return (
-            _dump(ModelSpec.model_validate(spec.get("model") or {})),
-            _dump(RuntimeSpec.model_validate(spec.get("runtime") or {})),
-            _dump(ScalingSpec.model_validate(spec.get("scaling") or {})),
-        )
+        return _dump(kind.model_validate({} if given is None else given))
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(("spec", name, *map(str, first["loc"])))
         raise SpecError(f"{where}: {first['msg']}") from error
 
 

@@ -12,19 +12,27 @@ from typing import Any
 
 from fairlead_operator.kube.cache import Cache, Key
 from fairlead_operator.kube.client import Cluster
-from fairlead_operator.kube.errors import ConflictError, ForbiddenError, KubeError, NotLeaderError
+from fairlead_operator.kube.errors import (
+    ConflictError,
+    ForbiddenError,
+    KubeError,
+    NotFoundError,
+    NotLeaderError,
+)
 from fairlead_operator.kube.kinds import CHILDREN, MODEL_DEPLOYMENT
 from fairlead_operator.kube.lease import Lease
+from fairlead_operator.planning import names
 from fairlead_operator.reconcile.passes import Reconciler
 from fairlead_operator.reconcile.queue import WorkQueue
 from fairlead_operator.settings import Settings
-from fairlead_operator.telemetry import Metrics
+from fairlead_operator.telemetry import Metrics, about
 
 log = logging.getLogger(__name__)
 _RESYNC_RETRY_S = 5.0
 _QUEUE_STALE_S = 120.0
 _PASS_TIMEOUT_S = 60.0
 _FORBIDDEN_RETRY_S = 30.0
+_OURS = ",".join(f"{key}={value}" for key, value in names.MANAGED_BY.items())
 
 
 class Loop:
@@ -49,7 +57,7 @@ class Loop:
         self._resynced_at: float | None = None
         self._started_at = time.monotonic()
         self._synced = asyncio.Event()
-        metrics.watch_queue(self.queue.depth, self.queue.age_s)
+        metrics.watch_queue(self.queue.depth, self._waiting_s)
         metrics.leader.set_function(lambda: float(lease.held()))
         metrics.resources.set_function(lambda: float(len(cache.model_deployments())))
 
@@ -74,11 +82,14 @@ class Loop:
         limit = 3 * self._settings.resync_s + 60
         if now - last > limit:
             return f"the last full resync ended {now - last:.0f} s ago (limit {limit:.0f} s)"
-        if self._lease.held() and self._synced.is_set():
-            age = self.queue.age_s()
-            if age > _QUEUE_STALE_S:
-                return f"a key has been due for {age:.0f} s (limit {_QUEUE_STALE_S:.0f} s)"
+        age = self._waiting_s()
+        if self._synced.is_set() and age > _QUEUE_STALE_S:
+            return f"a key has been due for {age:.0f} s (limit {_QUEUE_STALE_S:.0f} s)"
         return None
+
+    def _waiting_s(self) -> float:
+        """For how long the oldest due key has been waiting for a replica that may work."""
+        return min(self.queue.age_s(), self._lease.held_for_s())
 
     def ready(self) -> bool:
         """Whether the caches are warm."""
@@ -88,9 +99,10 @@ class Loop:
         """List everything that is watched, believe it, and make every key due."""
         namespaces: tuple[str | None, ...] = self._settings.namespaces or (None,)
         listed: list[dict[str, Any]] = []
+        self._cache.begin_listing()
         for kind in (MODEL_DEPLOYMENT, *CHILDREN):
             for namespace in namespaces:
-                labels = "" if kind is MODEL_DEPLOYMENT else "app.kubernetes.io/managed-by=fairlead"
+                labels = "" if kind is MODEL_DEPLOYMENT else _OURS
                 listed += await self._cluster.list(kind, namespace, labels=labels)
         for key in self._cache.replace_all(listed):
             self.queue.add(key)
@@ -103,6 +115,7 @@ class Loop:
                 await asyncio.wait_for(self.resync(), timeout=max(60.0, self._settings.resync_s))
             except (KubeError, TimeoutError) as error:
                 self._metrics.resyncs.labels("failed").inc()
+                self._metrics.errors.labels(_label(error)).inc()
                 log.warning("resync failed, next try in %.0f s: %s", _RESYNC_RETRY_S, error)
                 await asyncio.sleep(_RESYNC_RETRY_S)
                 continue
@@ -117,7 +130,7 @@ class Loop:
             await self._one(key)
 
     async def _one(self, key: Key) -> None:
-        where = {"namespace": key[0], "name": key[1], "kind": MODEL_DEPLOYMENT.kind}
+        where = about(MODEL_DEPLOYMENT.kind, *key)
         started = time.perf_counter()
         try:
             result = await asyncio.wait_for(self._reconciler.run(key), timeout=_PASS_TIMEOUT_S)
@@ -125,7 +138,7 @@ class Loop:
             # The next leader's resync finds the key; it only must not be lost for this replica.
             self.queue.done(key, requeue_after_s=1.0)
             self._count("not_leader", started)
-        except ConflictError as error:
+        except (ConflictError, NotFoundError) as error:
             # Somebody wrote in between: the watch or this read brings the newer object.
             with contextlib.suppress(KubeError):
                 await self._reconciler.refresh(key)
@@ -142,8 +155,8 @@ class Loop:
             if result.changed:
                 log.info("reconciled: %s", "; ".join(result.changed), extra=where)
 
-    def _failed(self, key: Key, error: Exception, where: dict[str, str], started: float) -> None:
-        reason = error.label if isinstance(error, KubeError) else type(error).__name__
+    def _failed(self, key: Key, error: Exception, where: dict[str, Any], started: float) -> None:
+        reason = _label(error)
         slow = _FORBIDDEN_RETRY_S if isinstance(error, ForbiddenError) else 0.0
         delay = self.queue.failed(key, at_least_s=slow)
         self._metrics.errors.labels(reason).inc()
@@ -162,3 +175,8 @@ class Loop:
     def _count(self, outcome: str, started: float) -> None:
         self._metrics.passes.labels(outcome).inc()
         self._metrics.seconds.observe(time.perf_counter() - started)
+
+
+def _label(error: Exception) -> str:
+    """The error's name in the metrics."""
+    return error.label if isinstance(error, KubeError) else type(error).__name__

@@ -5,24 +5,24 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fairlead_operator.api.reasons import Reason
 from fairlead_operator.kube import events
 from fairlead_operator.kube.cache import Cache, Key
 from fairlead_operator.kube.client import Cluster
-from fairlead_operator.kube.kinds import MODEL_DEPLOYMENT
+from fairlead_operator.kube.errors import ConflictError
+from fairlead_operator.kube.kinds import BY_KIND, MODEL_DEPLOYMENT
 from fairlead_operator.planning.children import Manifest
 from fairlead_operator.reconcile import act, gather
 from fairlead_operator.rollout import status as status_module
-from fairlead_operator.rollout.decide import Settled, decide
+from fairlead_operator.rollout.decide import Decision, Settled, decide, look_again_s
 from fairlead_operator.rollout.snapshot import Finding
 from fairlead_operator.settings import Settings
 from fairlead_operator.telemetry import Metrics
 
 log = logging.getLogger(__name__)
-_PROBLEM_RETRY_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,15 @@ class Result:
 
     changed: tuple[str, ...] = ()
     requeue_after_s: float | None = None
+
+
+@dataclass(slots=True)
+class _Applied:
+    """What became of a plan's manifests, the address last."""
+
+    changed: list[str] = field(default_factory=list)
+    problems: list[Finding] = field(default_factory=list)
+    address: Finding | None = None
 
 
 class Reconciler:
@@ -71,7 +80,11 @@ class Reconciler:
         try:
             snapshot = await gather.snapshot(self._cluster, self._cache, resource, now)
         except gather.SpecError as error:
-            new = status_module.refused(resource, Reason.INVALID_SPEC, str(error), now)
+            self._metrics.errors.labels(Reason.INVALID_SPEC.value).inc()
+            serving = gather.serving(self._cache, resource)
+            new = status_module.refused(
+                resource, Reason.INVALID_SPEC, str(error), now, serving=serving
+            )
             return Result(changed=await self._write_status(resource, new, now))
         changed: list[str] = []
         decision = decide(snapshot, self._settled, now)
@@ -81,36 +94,68 @@ class Reconciler:
             new = status_module.compose(snapshot, decision, (), now)
             changed += await self._write_status(resource, new, now)
             resource = self._cache.model_deployment(key) or resource
-        applied, problems = await self._apply(snapshot.children, decision.manifests)
-        changed += applied
-        if not problems:
+        elif _lacks(snapshot.children, decision) and not await self._still_there(resource):
+            return Result()
+        done = await self._apply(snapshot.children, decision.manifests)
+        changed += done.changed
+        if done.address is not None:
+            # Nobody has got the address that could not be written, and nobody has left it.
+            decision = decide(snapshot, self._settled, now, may_move=False)
+        else:
             changed += await self._prune(snapshot.children, decision.prune)
         snapshot = gather.with_resource(snapshot, resource)
-        new = status_module.compose(snapshot, decision, problems, now)
+        unaddressed = done.address if ("Service", snapshot.name) not in snapshot.children else None
+        new = status_module.compose(snapshot, decision, done.problems, now, unaddressed=unaddressed)
         changed += await self._write_status(resource, new, now)
         return Result(
             changed=tuple(changed),
-            requeue_after_s=self._requeue(resource, new, decision.requeue_after_s, problems, now),
+            requeue_after_s=self._requeue(resource, new, decision, done.problems, now),
         )
+
+    async def _still_there(self, resource: Mapping[str, Any]) -> bool:
+        """Whether the resource exists: without its event, its children would be made for nobody."""
+        key = _key(resource)
+        await self.refresh(key)
+        live = self._cache.model_deployment(key)
+        if live is None or live["metadata"].get("deletionTimestamp"):
+            return False
+        return bool(live["metadata"]["uid"] == resource["metadata"]["uid"])
 
     async def _apply(
         self,
         children: Mapping[tuple[str, str], Mapping[str, Any]],
         manifests: tuple[Manifest, ...],
-    ) -> tuple[list[str], list[Finding]]:
-        changed: list[str] = []
-        problems: list[Finding] = []
+    ) -> _Applied:
+        done = _Applied()
         for manifest in manifests:
             ident = (manifest["kind"], manifest["metadata"]["name"])
-            outcome = await act.ensure(self._cluster, manifest, children.get(ident))
+            try:
+                outcome = await act.ensure(self._cluster, manifest, children.get(ident))
+            except ConflictError:
+                await self._refresh_child(manifest, children.get(ident))
+                raise
             if outcome.live is not None:
                 self._cache.observe(outcome.live)
             if outcome.problem is not None:
-                problems.append(outcome.problem)
+                self._metrics.errors.labels(outcome.problem.reason).inc()
+                done.problems.append(outcome.problem)
+                if manifest is manifests[-1]:
+                    done.address = outcome.problem
             if outcome.verb:
                 self._metrics.writes.labels(ident[0], outcome.verb).inc()
-                changed.append(f"{outcome.verb} {ident[0]} {ident[1]}")
-        return changed, problems
+                done.changed.append(f"{outcome.verb} {ident[0]} {ident[1]}")
+        return done
+
+    async def _refresh_child(self, manifest: Manifest, known: Mapping[str, Any] | None) -> None:
+        """Read a child anew: it is not the one that the cache holds."""
+        meta = manifest["metadata"]
+        live = await self._cluster.get(BY_KIND[manifest["kind"]], meta["namespace"], meta["name"])
+        if known is not None and (
+            live is None or live["metadata"]["uid"] != known["metadata"]["uid"]
+        ):
+            self._cache.observe(known, deleted=True)
+        if live is not None:
+            self._cache.observe(live)
 
     async def _prune(
         self,
@@ -162,20 +207,24 @@ class Reconciler:
         self,
         resource: Mapping[str, Any],
         new: Mapping[str, Any],
-        wanted: float | None,
+        decision: Decision,
         problems: list[Finding],
         now: dt.datetime,
     ) -> float | None:
+        wanted = decision.requeue_after_s
         times = [wanted] if wanted is not None else []
+        live = self._cache.model_deployment(_key(resource)) or resource
         if problems:
-            times.append(_PROBLEM_RETRY_S)
-        written = (self._cache.model_deployment(_key(resource)) or resource).get("status") or {}
-        if any(
-            status_module.worth_writing(written, new, now + dt.timedelta(seconds=later))
-            for later in (status_module.MEASURED_EVERY_S,)
-        ):
+            times.append(look_again_s(live, None, now))
+        written = live.get("status") or {}
+        later = now + dt.timedelta(seconds=status_module.MEASURED_EVERY_S)
+        if status_module.worth_writing(written, new, later):
             times.append(max(1.0, status_module.measured_wait_s(written, now)))
         return min(times) if times else None
+
+
+def _lacks(children: Mapping[tuple[str, str], object], decision: Decision) -> bool:
+    return any((m["kind"], m["metadata"]["name"]) not in children for m in decision.manifests)
 
 
 def _key(resource: Mapping[str, Any]) -> Key:

@@ -7,11 +7,13 @@ and gates will stand between `Progressing` and `Active`; everything around them 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fairlead_operator.api.reasons import ConditionType
 from fairlead_operator.planning import names
-from fairlead_operator.planning.children import Children, Manifest
+from fairlead_operator.planning.children import Children, Manifest, applied
 from fairlead_operator.planning.podtemplate import pod_template
 from fairlead_operator.rollout.revision import (
     Revision,
@@ -23,8 +25,9 @@ from fairlead_operator.rollout.revision import (
 from fairlead_operator.rollout.snapshot import ChildKey, Snapshot
 
 _LOOK_AGAIN_S = 5.0
-_LOOK_AGAIN_LATER_S = 20.0
-_FRESH_S = 60.0
+_LOOK_AGAIN_LIMIT_S = 60.0
+_PATIENCE = 10  # a wait of some seconds is looked at again after a tenth of that
+_DRAINING_LIMIT = 6  # with a long drain and many updates, status has to hold them all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +62,25 @@ class Decision:
     requeue_after_s: float | None
 
 
-def decide(snapshot: Snapshot, settled: Settled, now: dt.datetime) -> Decision:
-    """Return what to do; the same snapshot and the same `now` give the same answer."""
+def decide(
+    snapshot: Snapshot, settled: Settled, now: dt.datetime, *, may_move: bool = True
+) -> Decision:
+    """Return what to do; the same snapshot and the same `now` give the same answer.
+
+    Args:
+        snapshot: What exists.
+        settled: What of the operator's settings matters.
+        now: The instant of the pass.
+        may_move: False where the address cannot be written: then nobody gets it.
+    """
     known = {revision.hash: revision for revision in snapshot.revisions}
     wanted, fresh = _wanted(snapshot, known, settled, now)
     known[wanted.hash] = wanted
     active = next((r for r in known.values() if r.state is State.ACTIVE), None)
 
-    if active is None or active.hash == wanted.hash:
+    if fresh or not may_move:
+        pass  # status has to remember a revision before anything is made of it
+    elif active is None or active.hash == wanted.hash:
         wanted = _first(snapshot, wanted, now)
     elif _may_take_over(snapshot, wanted, active):
         until = write_instant(now + dt.timedelta(seconds=settled.drain_s))
@@ -74,7 +88,7 @@ def decide(snapshot: Snapshot, settled: Settled, now: dt.datetime) -> Decision:
         wanted = wanted.to(State.ACTIVE, active_at=write_instant(now), drain_until=None)
     known[wanted.hash] = wanted
 
-    alive = tuple(r for r in known.values() if _lives(r, wanted, now))
+    alive = _alive(known, wanted, now)
     holder = next((r for r in alive if r.state is State.ACTIVE), None)
     manifests = _manifests(snapshot, alive, holder or wanted, settled)
     return Decision(
@@ -122,12 +136,14 @@ def _wanted(
 
 
 def _with_digest(snapshot: Snapshot, revision: Revision) -> Revision:
+    """Return the revision with the digest that its pods go by, once one of them told it."""
+    given = snapshot.children.get(("ConfigMap", revision.child_name(snapshot.name))) or {}
+    # What has been given to pods holds, also where status could not be written after it.
+    digest = revision.digest or (given.get("data") or {}).get(names.DIGEST_KEY)
     found = snapshot.resolved.get(revision.hash)
     if found is None or revision.size_bytes is not None:
-        return revision
-    return revision.to(
-        revision.state, digest=revision.digest or found.digest, size_bytes=found.size_bytes
-    )
+        return revision.to(revision.state, digest=digest)
+    return revision.to(revision.state, digest=digest or found.digest, size_bytes=found.size_bytes)
 
 
 def _first(snapshot: Snapshot, wanted: Revision, now: dt.datetime) -> Revision:
@@ -159,6 +175,14 @@ def _ceiling(snapshot: Snapshot) -> int:
     return max(snapshot.min_replicas, int(snapshot.scaling.get("maxReplicas") or 1))
 
 
+def _alive(known: dict[str, Revision], wanted: Revision, now: dt.datetime) -> tuple[Revision, ...]:
+    living = [r for r in known.values() if _lives(r, wanted, now)]
+    draining = [r for r in living if r.state is State.DRAINING]
+    draining.sort(key=lambda r: r.drain_until or "")
+    tired = {r.hash for r in draining[:-_DRAINING_LIMIT]}
+    return tuple(r for r in living if r.hash not in tired)
+
+
 def _lives(revision: Revision, wanted: Revision, now: dt.datetime) -> bool:
     if revision.hash == wanted.hash or revision.state is State.ACTIVE:
         return True
@@ -173,12 +197,14 @@ def _manifests(
     make = Children(snapshot.resource)
     manifests: list[Manifest] = []
     for revision in alive:
-        template = _template(snapshot, revision, settled)
+        template = _template(snapshot, revision, settled, make)
         manifests.append(make.frozen_template(revision.hash, template))
         if revision.digest and not revision.model.get("digest"):
             manifests.append(make.digest(revision.hash, revision.digest))
         manifests.append(make.deployment(revision.hash, template))
         manifests.append(make.revision_service(revision.hash))
+        if revision.state is State.DRAINING:
+            continue  # without an autoscaler it keeps the pods that still have connections
         least = needed_replicas(snapshot, revision)
         manifests.append(make.autoscaler(revision.hash, snapshot.scaling, min_replicas=least))
     manifests.append(make.disruption_budget())
@@ -186,15 +212,26 @@ def _manifests(
     return manifests
 
 
-def _template(snapshot: Snapshot, revision: Revision, settled: Settled) -> dict[str, Any]:
+def _template(
+    snapshot: Snapshot, revision: Revision, settled: Settled, make: Children
+) -> dict[str, Any]:
     """Return the template as first rendered; only a revision without one gets a new rendering."""
-    frozen = snapshot.children.get(
-        ("ControllerRevision", names.revision_name(snapshot.name, revision.hash))
-    )
+    name = revision.child_name(snapshot.name)
+    frozen = snapshot.children.get(("ControllerRevision", name))
     if frozen is not None:
         template = (frozen.get("data") or {}).get("template")
         if isinstance(template, dict):
             return template
+    rendered = _rendered(snapshot, revision, settled)
+    running = snapshot.children.get(("Deployment", name))
+    if running is None or applied(running) == applied(make.deployment(revision.hash, rendered)):
+        return rendered
+    # Somebody removed the frozen template, and this operator would render another one: what runs
+    # is the best copy that there is.
+    return dict(running["spec"]["template"])
+
+
+def _rendered(snapshot: Snapshot, revision: Revision, settled: Settled) -> dict[str, Any]:
     return pod_template(
         name=snapshot.name,
         revision_hash=revision.hash,
@@ -221,21 +258,35 @@ def _prune(snapshot: Snapshot, manifests: list[Manifest]) -> tuple[ChildKey, ...
     gone = [
         key
         for key, live in snapshot.children.items()
-        if key not in keep and not live["metadata"].get("deletionTimestamp")
+        if key not in keep and _made_here(live) and not live["metadata"].get("deletionTimestamp")
     ]
     return tuple(sorted(gone, key=lambda key: (_PRUNE_ORDER.index(key[0]), key[1])))
+
+
+def _made_here(live: Mapping[str, Any]) -> bool:
+    """Whether the operator made it: a user's own object may name us as its owner as well."""
+    labels = live["metadata"].get("labels") or {}
+    return applied(live) is not None or names.MANAGED_BY.items() <= labels.items()
 
 
 def _requeue_after(
     snapshot: Snapshot, alive: tuple[Revision, ...], wanted: Revision, now: dt.datetime
 ) -> float | None:
     times = [
-        max(1.0, (instant(revision.drain_until) - now).total_seconds())
+        max(0.0, (instant(revision.drain_until) - now).total_seconds())
         for revision in alive
         if revision.state is State.DRAINING and revision.drain_until
     ]
     if not satisfied(snapshot, wanted):
         # Pods tell why they do not start in words that no watch of ours brings.
-        age = (now - instant(wanted.created_at)).total_seconds()
-        times.append(_LOOK_AGAIN_S if age < _FRESH_S else _LOOK_AGAIN_LATER_S)
+        times.append(look_again_s(snapshot.resource, wanted.created_at, now))
     return min(times) if times else None
+
+
+def look_again_s(resource: Mapping[str, Any], created_at: str | None, now: dt.datetime) -> float:
+    """Return when to look again at what is not ready: the later, the longer it has been so."""
+    conditions = (resource.get("status") or {}).get("conditions") or ()
+    since = [c["lastTransitionTime"] for c in conditions if c.get("type") == ConditionType.READY]
+    since += [created_at] if created_at else []
+    age = min(((now - instant(each)).total_seconds() for each in since), default=0.0)
+    return min(_LOOK_AGAIN_LIMIT_S, max(_LOOK_AGAIN_S, age / _PATIENCE))

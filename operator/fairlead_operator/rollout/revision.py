@@ -89,15 +89,22 @@ def revision_hash(model: Mapping[str, Any], runtime: Mapping[str, Any], salt: in
 
 
 def from_status(entry: Mapping[str, Any]) -> Revision | None:
-    """Read a revision from status; None where the entry makes no sense to this version."""
+    """Read a revision from status; None where the entry makes no sense to this version.
+
+    A state that only a newer operator knows is one between pods and traffic: a candidate.
+    """
     try:
+        for field in ("createdAt", "drainUntil"):
+            if entry.get(field):
+                instant(str(entry[field]))
+        known = entry["state"] in set(State)
         return Revision(
             hash=str(entry["hash"]),
             version=str(entry["version"]),
-            state=State(entry["state"]),
+            state=State(entry["state"]) if known else State.PROGRESSING,
             image=str(entry["image"]),
-            model=entry["model"],
-            runtime=entry.get("runtime") or {},
+            model=dict(entry["model"]),
+            runtime=dict(entry.get("runtime") or {}),
             created_at=str(entry["createdAt"]),
             required_replicas=int(entry.get("requiredReplicas") or 1),
             digest=entry.get("digest"),
@@ -105,7 +112,7 @@ def from_status(entry: Mapping[str, Any]) -> Revision | None:
             active_at=entry.get("activeAt"),
             drain_until=entry.get("drainUntil"),
         )
-    except (KeyError, ValueError, TypeError):
+    except (AttributeError, KeyError, ValueError, TypeError):
         return None
 
 

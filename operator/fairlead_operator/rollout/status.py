@@ -9,6 +9,7 @@ from typing import Any
 
 from fairlead_operator.api.reasons import ConditionType, Reason
 from fairlead_operator.planning import names
+from fairlead_operator.rollout import diagnosis
 from fairlead_operator.rollout.decide import Decision, needed_replicas, satisfied
 from fairlead_operator.rollout.revision import State, instant, to_status, write_instant
 from fairlead_operator.rollout.snapshot import Finding, Snapshot
@@ -34,6 +35,8 @@ def compose(
     decision: Decision,
     problems: Sequence[Finding],
     now: dt.datetime,
+    *,
+    unaddressed: Finding | None = None,
 ) -> dict[str, Any]:
     """Return the whole status.
 
@@ -42,6 +45,7 @@ def compose(
         decision: What is to be.
         problems: What the API server refused, or what is in the way, in this pass.
         now: The instant of the pass.
+        unaddressed: Why there is no address of ours, where there is none.
     """
     before = snapshot.resource.get("status") or {}
     shown = decision.active or decision.wanted
@@ -50,7 +54,7 @@ def compose(
     meta = snapshot.resource["metadata"]
     status: dict[str, Any] = {
         "observedGeneration": meta["generation"],
-        "conditions": _conditions(snapshot, decision, problems, now),
+        "conditions": _conditions(snapshot, decision, problems, unaddressed, now),
         "revisions": [
             to_status(revision, snapshot.name, *snapshot.replicas(revision))
             for revision in decision.revisions
@@ -75,19 +79,31 @@ def compose(
 
 
 def refused(
-    resource: Mapping[str, Any], reason: Reason, message: str, now: dt.datetime
+    resource: Mapping[str, Any], reason: Reason, message: str, now: dt.datetime, *, serving: bool
 ) -> dict[str, Any]:
-    """Return the status of a resource that this operator cannot act on, all else kept."""
+    """Return the status of a resource that this operator cannot act on, all else kept.
+
+    Args:
+        resource: The resource.
+        reason: Why, for scripts.
+        message: Why, for people.
+        now: The instant of the pass.
+        serving: Whether a revision that it had before still answers.
+    """
     status = dict(resource.get("status") or {})
-    kept = {c["type"]: c for c in status.get("conditions") or ()}
     finding = Finding(reason=reason.value, message=message, stalled=True)
     conditions = [
         _condition(ConditionType.READY, finding, value=False),
         _condition(ConditionType.RECONCILING, finding, value=False),
         _condition(ConditionType.STALLED, finding, value=True),
     ]
-    if ConditionType.AVAILABLE.value in kept:
-        conditions.append(dict(kept[ConditionType.AVAILABLE.value]))
+    conditions.append(
+        _condition(
+            ConditionType.AVAILABLE,
+            _available(status.get("version"), serving=serving),
+            value=serving,
+        )
+    )
     generation = resource["metadata"]["generation"]
     status["conditions"] = _dated(conditions, resource, generation, now)
     status["observedGeneration"] = generation
@@ -95,8 +111,20 @@ def refused(
     return status
 
 
+def _available(version: str | None, *, serving: bool) -> Finding:
+    if serving:
+        text = f"version {version} answers at the address"
+        return Finding(reason=Reason.SERVING.value, message=text, stalled=False)
+    text = f"no replica of version {version} is ready" if version else "no version is ready"
+    return Finding(reason=Reason.NO_READY_REPLICAS.value, message=text, stalled=False)
+
+
 def worth_writing(before: Mapping[str, Any], after: Mapping[str, Any], now: dt.datetime) -> bool:
-    """Whether a status should be written: something was decided, or measured a while ago."""
+    """Whether a status should be written: something was decided, or measured a while ago.
+
+    The message of a condition counts as measured where nothing else of it has changed: what
+    Kubernetes says about a pod has numbers, ports and counters in it.
+    """
     if _without_measured(before) != _without_measured(after):
         return True
     if _measured(before) == _measured(after):
@@ -128,7 +156,9 @@ def notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Note]:
         label = f"revision {old[key]['name']} (version {old[key]['version']})"
         found.append(Note(reason="RevisionRemoved", message=f"{label} is no longer needed"))
     ready_before, ready = _ready(before), _ready(after)
-    changed = any(ready_before.get(f) != ready.get(f) for f in ("status", "reason", "message"))
+    # Not the message: it may have a number in it that is another one with each look.
+    told = ("status", "reason", "observedGeneration")
+    changed = any(ready_before.get(field) != ready.get(field) for field in told)
     if ready.get("status") == "True" and ready_before.get("status") != "True":
         found.append(Note(reason=ready["reason"], message=ready["message"]))
     elif ready.get("status") == "False" and changed and ready["reason"] not in _QUIET:
@@ -140,10 +170,14 @@ _QUIET = frozenset({Reason.PROGRESSING.value})
 
 
 def _conditions(
-    snapshot: Snapshot, decision: Decision, problems: Sequence[Finding], now: dt.datetime
+    snapshot: Snapshot,
+    decision: Decision,
+    problems: Sequence[Finding],
+    unaddressed: Finding | None,
+    now: dt.datetime,
 ) -> list[dict[str, Any]]:
     wanted, active = decision.wanted, decision.active
-    serving = active is not None and snapshot.replicas(active)[1] > 0
+    serving = unaddressed is None and active is not None and snapshot.replicas(active)[1] > 0
     verdict = _verdict(snapshot, decision, problems)
     ready = verdict.reason == Reason.READY.value
     conditions = [
@@ -151,18 +185,16 @@ def _conditions(
         _condition(ConditionType.RECONCILING, verdict, value=not ready and not verdict.stalled),
         _condition(ConditionType.STALLED, verdict, value=verdict.stalled),
     ]
-    if serving and active is not None:
-        text = f"version {active.version} answers at the address"
-        available = Finding(reason=Reason.SERVING.value, message=text, stalled=False)
-    else:
-        text = f"no replica of version {(active or wanted).version} is ready"
-        available = Finding(reason=Reason.NO_READY_REPLICAS.value, message=text, stalled=False)
+    available = unaddressed or _available((active or wanted).version, serving=serving)
     conditions.append(_condition(ConditionType.AVAILABLE, available, value=serving))
     return _dated(conditions, snapshot.resource, snapshot.resource["metadata"]["generation"], now)
 
 
 def _verdict(snapshot: Snapshot, decision: Decision, problems: Sequence[Finding]) -> Finding:
-    """Return the reason of Ready: what is in the way first, then pods, then progress."""
+    """Return the reason of Ready: what is in the way first, then pods, then progress.
+
+    Stalled are what no waiting can mend, and what the Deployment has given up waiting for.
+    """
     wanted, active = decision.wanted, decision.active
     if problems:
         return problems[0]
@@ -170,6 +202,9 @@ def _verdict(snapshot: Snapshot, decision: Decision, problems: Sequence[Finding]
         text = f"version {wanted.version} has the address and all replicas that it needs"
         return Finding(reason=Reason.READY.value, message=text, stalled=False)
     finding = snapshot.findings.get(wanted.hash)
+    overdue = diagnosis.overdue(
+        snapshot.children.get(("Deployment", wanted.child_name(snapshot.name)))
+    )
     prefix = f"revision {wanted.child_name(snapshot.name)}"
     if finding is not None:
         kept = (
@@ -180,13 +215,16 @@ def _verdict(snapshot: Snapshot, decision: Decision, problems: Sequence[Finding]
         return Finding(
             reason=finding.reason,
             message=f"{prefix}: {finding.message}{kept}",
-            stalled=finding.stalled,
+            stalled=finding.stalled or overdue,
         )
     needed = needed_replicas(snapshot, wanted)
     noun = "replica" if needed == 1 else "replicas"
     if wanted.state is State.ACTIVE:
         text = f"{prefix} has fewer than {needed} ready {noun}"
         return Finding(reason=Reason.REPLICAS_UNAVAILABLE.value, message=text, stalled=False)
+    if overdue:
+        text = f"{prefix} has fewer than {needed} ready {noun} after ten minutes: look at its pods"
+        return Finding(reason=Reason.PROGRESS_DEADLINE_EXCEEDED.value, message=text, stalled=True)
     text = f"{prefix} waits for {needed} ready {noun}"
     return Finding(reason=Reason.PROGRESSING.value, message=text, stalled=False)
 
@@ -225,6 +263,10 @@ def _ready(status: Mapping[str, Any]) -> dict[str, Any]:
 
 def _without_measured(status: Mapping[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in status.items() if key not in _MEASURED}
+    rest["conditions"] = [
+        {key: value for key, value in condition.items() if key != "message"}
+        for condition in status.get("conditions") or ()
+    ]
     rest["revisions"] = [
         {key: value for key, value in entry.items() if key not in _MEASURED_OF_REVISION}
         for entry in status.get("revisions") or ()
@@ -234,6 +276,7 @@ def _without_measured(status: Mapping[str, Any]) -> dict[str, Any]:
 
 def _measured(status: Mapping[str, Any]) -> list[Any]:
     values: list[Any] = [status.get("replicas")]
+    values += [condition.get("message") for condition in status.get("conditions") or ()]
     for entry in status.get("revisions") or ():
         values.extend(entry.get(field) for field in _MEASURED_OF_REVISION)
     return values

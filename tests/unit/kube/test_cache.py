@@ -105,3 +105,59 @@ def test_managed_fields_are_not_kept() -> None:
     cache = Cache()
     cache.observe(a_child())
     assert "managedFields" not in cache.children(("ns", "m"))[("Deployment", "m-1")]["metadata"]
+
+
+def test_what_was_seen_while_a_listing_was_read_survives_it() -> None:
+    cache = Cache()
+    cache.observe(a_child("old-1", uid="u1"))
+    cache.begin_listing()
+    cache.observe(a_child("new-1", uid="u2"))
+    cache.observe(a_child("old-1", version=9, uid="u1"))
+    cache.replace_all([a_resource(), a_child("old-1", version=1, uid="u1")])
+    children = cache.children(("ns", "m"))
+    assert set(children) == {("Deployment", "new-1"), ("Deployment", "old-1")}
+    assert children[("Deployment", "old-1")]["metadata"]["resourceVersion"] == "9"
+
+
+def test_what_was_deleted_while_a_listing_was_read_does_not_come_back() -> None:
+    cache = Cache()
+    cache.observe(a_child())
+    cache.begin_listing()
+    cache.observe(a_child(), deleted=True)
+    cache.replace_all([a_child()])
+    assert cache.children(("ns", "m")) == {}
+
+
+def test_a_late_event_of_a_deleted_object_does_not_bring_it_back() -> None:
+    cache = Cache()
+    cache.observe(a_child(version=3))
+    cache.observe(a_child(version=4), deleted=True)
+    assert cache.observe(a_child(version=2)) == ("ns", "m")
+    assert cache.children(("ns", "m")) == {}
+    cache.observe(a_child(version=9, uid="u2"))
+    assert cache.children(("ns", "m"))
+
+
+def test_only_so_many_dead_are_remembered() -> None:
+    cache = Cache()
+    for number in range(5000):
+        cache.observe(a_child(uid=f"u{number}"), deleted=True)
+    cache.observe(a_child(uid="u0"))
+    assert cache.children(("ns", "m")), "forgotten long ago"
+    cache.observe(a_child(uid="u4999"))
+    assert cache.children(("ns", "m"))[("Deployment", "m-1")]["metadata"]["uid"] == "u0"
+
+
+def test_kinds_that_are_not_watched_concern_nobody() -> None:
+    assert Cache().observe({"kind": "Secret", "metadata": {"name": "s"}}) is None
+
+
+def test_an_object_that_only_lost_the_label_of_its_watch_comes_back_with_it() -> None:
+    cache = Cache()
+    cache.observe(a_child(version=3))
+    cache.observe(a_child(version=4), deleted=True)  # how a watch by label says it
+    assert cache.children(("ns", "m")) == {}
+    cache.observe(a_child(version=4))
+    assert cache.children(("ns", "m")) == {}
+    assert cache.observe(a_child(version=5)) == ("ns", "m")
+    assert list(cache.children(("ns", "m"))) == [("Deployment", "m-1")]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fairlead_operator.rollout.decide import Decision, decide
+from fairlead_operator.rollout.decide import decide
 from fairlead_operator.rollout.revision import State, revision_hash, write_instant
 from fairlead_operator.rollout.snapshot import Resolved, Snapshot
 from tests.builders import (
@@ -18,20 +17,12 @@ from tests.builders import (
     a_deployment,
     a_revision,
     a_snapshot,
+    addressed,
     carried_out,
     later,
     live,
+    manifest,
 )
-
-
-def manifest(decision: Decision, kind: str, name: str) -> Any:
-    [found] = [m for m in decision.manifests if m["kind"] == kind and m["metadata"]["name"] == name]
-    return found
-
-
-def addressed(decision: Decision) -> str:
-    selector = manifest(decision, "Service", "fraud")["spec"]["selector"]
-    return str(selector["fairlead.dev/revision"])
 
 
 def test_first_revision_gets_all_its_objects_and_the_address_at_once() -> None:
@@ -131,15 +122,37 @@ def test_a_candidate_with_one_ready_pod_replaces_a_revision_with_none() -> None:
     assert addressed(decision) == a_revision(2).hash[:8]
 
 
-def test_a_drained_revision_goes_with_its_autoscaler_first() -> None:
-    decision = decide(an_update(candidate_ready=3), SETTLED, NOW)
+def test_a_replaced_revision_loses_its_autoscaler_at_once_and_the_rest_when_it_is_drained() -> None:
     old = a_revision(1)
-    after = carried_out(an_update(candidate_ready=3), decision, {a_revision(2).hash: 3})
-    waiting = decide(after, SETTLED, later(74))
+    before = carried_out(
+        a_snapshot(model=old.model, revisions=(old,), recognised=old.hash),
+        decide(a_snapshot(model=old.model, revisions=(old,), recognised=old.hash), SETTLED, NOW),
+        {old.hash: 1},
+    )
+    new = a_revision(2, State.PROGRESSING)
+    ready = a_deployment(new, replicas=1, ready=1)
+    snapshot = dataclasses.replace(
+        before,
+        model=new.model,
+        revisions=(old, new),
+        recognised=new.hash,
+        children={**before.children, **live(ready)},
+    )
+    decision = decide(snapshot, SETTLED, NOW)
+    name = old.child_name("fraud")
+    assert decision.prune == (("HorizontalPodAutoscaler", name),)
+    after = carried_out(snapshot, decision, {new.hash: 1, old.hash: 1})
+    scaled = dataclasses.replace(after, scaling={"minReplicas": 5, "maxReplicas": 10})
+    waiting = decide(scaled, SETTLED, later(74))
     assert not waiting.prune
+    assert not [
+        m
+        for m in waiting.manifests
+        if m["kind"].startswith("Hor") and m["metadata"]["name"] == name
+    ]
     gone = decide(after, SETTLED, later(75))
-    assert [key[0] for key in gone.prune][:2] == ["HorizontalPodAutoscaler", "Deployment"]
-    assert {key[1] for key in gone.prune} == {old.child_name("fraud")}
+    assert [key[0] for key in gone.prune] == ["Deployment", "Service", "ControllerRevision"]
+    assert {key[1] for key in gone.prune} == {name}
     assert [r.version for r in gone.revisions] == ["2"]
 
 
@@ -152,12 +165,29 @@ def test_going_back_to_a_draining_revision_revives_it() -> None:
         recognised=old.hash,
         children=live(a_deployment(old, ready=1), a_deployment(new, ready=1)),
     )
-    decision = decide(snapshot, SETTLED, NOW)
-    assert addressed(decision) == old.hash[:8]
-    assert {r.version: r.state for r in decision.revisions} == {
+    first = decide(snapshot, SETTLED, NOW)
+    assert first.freeze, "status has to forget the end of its drain before anything else"
+    assert addressed(first) == new.hash[:8]
+    after = carried_out(snapshot, first, {old.hash: 1, new.hash: 1})
+    second = decide(after, SETTLED, later(1))
+    assert addressed(second) == old.hash[:8]
+    assert {r.version: r.state for r in second.revisions} == {
         "1": State.ACTIVE,
         "2": State.DRAINING,
     }
+
+
+def test_where_the_address_cannot_move_nobody_gets_it_and_nobody_leaves() -> None:
+    snapshot = an_update(candidate_ready=3)
+    held = decide(snapshot, SETTLED, NOW, may_move=False)
+    assert held.revisions == snapshot.revisions
+    assert addressed(held) == a_revision(1).hash[:8]
+    first = a_snapshot(
+        revisions=(a_revision(1, State.PROGRESSING),),
+        recognised=a_revision(1).hash,
+        children=live(a_deployment(a_revision(1), ready=1)),
+    )
+    assert decide(first, SETTLED, NOW, may_move=False).active is None
 
 
 def test_a_candidate_that_is_no_longer_asked_for_is_removed_at_once() -> None:
@@ -212,6 +242,7 @@ def stories(draw: st.DrawFn) -> list[tuple[str, int, int]]:
     return draw(st.lists(step, min_size=1, max_size=12))
 
 
+@settings(deadline=None)
 @given(stories(), st.integers(1, 3))
 def test_whatever_happens_the_address_has_a_revision_that_lives(
     story: list[tuple[str, int, int]], least: int

@@ -5,10 +5,10 @@ from fairlead_operator.api.v1alpha1.modeldeployment import (
     ModelDeploymentSpec,
     ModelSpec,
     ObjectivesSpec,
-    ResourcesSpec,
     RuntimeSpec,
     ScalingSpec,
 )
+from fairlead_operator.api.v1alpha1.resources import ResourcesSpec
 from fairlead_operator.api.v1alpha1.status import ModelDeploymentStatus
 
 __all__ = [
