@@ -86,7 +86,7 @@ class Daemons:
             if self.alive(name):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-                _reap(pid)
+            _reap(pid, wait_s=1.0)
         (self._records / f"{name}.json").unlink(missing_ok=True)
 
     def tail(self, name: str, lines: int = 15) -> str:
@@ -117,7 +117,9 @@ def find(*parts: str) -> list[int]:
     return found
 
 
-def _reap(pid: int) -> None:
+def _reap(pid: int, wait_s: float = 0.0) -> None:
+    """Take note of the end of a process that this one started."""
     for process in [each for each in _started if each.pid == pid]:
-        if process.poll() is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=wait_s)
             _started.remove(process)
