@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from cluster import build, node, provider
+from cluster import build, imagetool, node, provider
 from cluster.paths import ClusterError, cache_dir, log
 
 
@@ -79,6 +79,7 @@ def _clean(*, with_cache: bool) -> None:
     if own is not None and not isinstance(own, node.Node) and own.kubeconfig.exists():
         own.down()
     shutil.rmtree(cache_dir() / "state", ignore_errors=True)
+    shutil.rmtree(imagetool.BUILDAH_RUN, ignore_errors=True)
     if with_cache:
         shutil.rmtree(cache_dir(), ignore_errors=True)
         log(f"removed {cache_dir()}")

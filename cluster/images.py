@@ -14,14 +14,12 @@ from pathlib import Path
 
 from cluster import baseimage, inputs
 from cluster.imagetool import Tool, find_tool
-from cluster.paths import ROOT, ClusterError, cache_dir, locked, log
+from cluster.paths import ROOT, ClusterError, cache_dir, forget, locked, log
 
 NAMES = ("operator", "runtime")
 _COMMON = ("pyproject.toml", "requirements/build.txt", "runtime/fairlead_runtime/contract")
 _OWN = {"operator": ("operator",), "runtime": ("runtime",)}
 _CONTEXT = (*inputs.WHEEL, "requirements")
-_KEPT = 2
-"""Archives of an image that are kept: a runtime image has some hundred MB."""
 _PYTHON = "3.11"
 """Python of the base image, and of the wheels that go into it."""
 
@@ -54,16 +52,16 @@ def archive(name: str) -> Path:
         tool = find_tool()
         base = baseimage.ensure(tool)
         log(f"building image {wanted} with {tool.name} from {base}")
-        partial = target.with_suffix(".partial")
+        partial = folder / f".{name}-partial.tar"
         partial.unlink(missing_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".context-") as scratch:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as scratch:
             context = _context(Path(scratch), name)
             tool.build(context, context / f"Dockerfile.{name}", wanted, {"BASE": base})
             tool.save(wanted, partial)
         partial.rename(target)
         megabytes = target.stat().st_size / 1e6
         log(f"built {wanted}: {megabytes:.0f} MB in {time.monotonic() - started:.0f} s")
-        _forget_old(folder, name)
+        forget(folder, name, suffix=".tar")
     return target
 
 
@@ -116,12 +114,6 @@ def _context(scratch: Path, name: str) -> Path:
     shutil.copy2(ROOT / f"Dockerfile.{name}", scratch)
     shutil.copytree(wheelhouse(name), scratch / "wheelhouse", copy_function=os.link)
     return scratch
-
-
-def _forget_old(folder: Path, name: str) -> None:
-    found = sorted(folder.glob(f"{name}-*.tar"), key=lambda path: path.stat().st_mtime)
-    for old in found[:-_KEPT]:
-        old.unlink()
 
 
 def publish(name: str, registry: str, tool: Tool) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 from cluster import debian, kind
 from cluster.paths import ClusterError, cache_dir, log
 
+BUILDAH_RUN = Path("/run/fairlead-buildah")
+
 
 @dataclass(frozen=True)
 class Tool:
@@ -125,7 +127,7 @@ def find_tool() -> Tool:
     return Tool(
         "buildah",
         options=(
-            "--root", str(storage), "--runroot", "/run/fairlead-buildah",
+            "--root", str(storage), "--runroot", str(BUILDAH_RUN),
             "--storage-driver", _storage_driver(),
         ),
         build_options=("--isolation", "chroot", "--format", "docker", "--layers=true", "-q"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -34,6 +35,26 @@ def state_dir(name: str) -> Path:
 def log(message: str) -> None:
     """Print one progress line with the seconds since the start."""
     print(f"[{time.monotonic() - _started:6.1f} s] {message}", file=sys.stderr, flush=True)
+
+
+def forget(folder: Path, prefix: str, *, kept: int = 2, suffix: str = "") -> None:
+    """Remove all but the newest few of the results that a cache keeps under one name.
+
+    Also removes what an interrupted build left. Call it with the lock of that name held.
+    """
+    for scratch in folder.glob(f".{prefix}-*"):
+        remove(scratch)
+    found = sorted(folder.glob(f"{prefix}-*{suffix}"), key=lambda path: path.stat().st_mtime)
+    for old in found[:-kept]:
+        remove(old)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from cluster.paths import ROOT, ClusterError, cache_dir, locked, log
+from cluster.paths import ROOT, ClusterError, cache_dir, forget, locked, log
 
 REQUIREMENTS = ROOT / "requirements"
 
@@ -43,6 +43,7 @@ def environment(name: str) -> Path:
             "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r", str(wanted),
         ])  # fmt: skip
         (target / ".complete").touch()
+        forget(target.parent, name)
         log(f"installed {name} in {time.monotonic() - started:.0f} s")
     return target
 

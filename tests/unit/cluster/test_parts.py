@@ -14,6 +14,7 @@ import pytest
 from cluster import build, inputs, oci
 from cluster.daemons import Daemons
 from cluster.node import upstreams
+from cluster.paths import forget
 
 
 def test_the_hash_of_inputs_changes_with_names_and_bytes(tmp_path: Path) -> None:
@@ -82,3 +83,12 @@ def test_name_servers_on_loopback_are_no_use_to_pods(tmp_path: Path) -> None:
     path.write_text("# x\nnameserver 127.0.0.53\nnameserver 10.0.0.2\noptions edns0\n")
     assert upstreams(path) == ["10.0.0.2"]
     assert upstreams(tmp_path / "none") == []
+
+
+def test_a_cache_keeps_the_newest_results_and_nothing_half_made(tmp_path: Path) -> None:
+    for age, name in enumerate(("x-new", "x-old", "x-older", "xy-other")):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1_000 - age, 1_000 - age))
+    (tmp_path / ".x-scratch").mkdir()
+    forget(tmp_path, "x", kept=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x-new", "x-old", "xy-other"]
