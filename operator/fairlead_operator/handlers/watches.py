@@ -19,6 +19,7 @@ from typing import Any, Protocol, Self
 
 import kopf
 
+from fairlead_operator.handlers.storages import NoEssence, NoProgress
 from fairlead_operator.kube.client import Credentials
 from fairlead_operator.kube.kinds import CHILDREN, MODEL_DEPLOYMENT, Kind
 from fairlead_operator.planning import names
@@ -150,6 +151,8 @@ def settings() -> kopf.OperatorSettings:
     """Return Kopf's settings for watching only."""
     ours = kopf.OperatorSettings()
     ours.posting.enabled = False  # Events are posted by the passes, in words of their own
+    ours.persistence.diffbase_storage = NoEssence()
+    ours.persistence.progress_storage = NoProgress()
     ours.scanning.disabled = True  # the kinds are known: no right to list CRDs or namespaces needed
     ours.watching.server_timeout = 300
     ours.watching.client_timeout = 330
