@@ -16,7 +16,7 @@ from fairlead_runtime.protocol.errors import InferenceError
 from fairlead_runtime.protocol.types import DATATYPES, Array, Signature, TensorSpec
 
 log = logging.getLogger(__name__)
-_TYPES = {
+ONNX_TYPES = {
     "tensor(bool)": "BOOL",
     "tensor(uint8)": "UINT8",
     "tensor(uint16)": "UINT16",
@@ -143,7 +143,7 @@ def _cgroup_quota() -> float | None:
 
 
 def _spec(value: Any, what: str) -> TensorSpec:  # noqa: ANN401 - onnxruntime's NodeArg
-    datatype = _TYPES.get(value.type)
+    datatype = ONNX_TYPES.get(value.type)
     if datatype is None:
         if what == "output" and value.type.startswith("seq("):
             return TensorSpec(name=value.name, datatype="BYTES", shape=(-1,))
