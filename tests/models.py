@@ -141,3 +141,15 @@ def outside(path: Path) -> Path:
         size_threshold=0,
     )
     return path
+
+
+def pairs(path: Path) -> Path:
+    """Write a model that says it takes any number of rows, and fails on an odd one."""
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["x", "shape"], ["y"])],
+        "pairs",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["m", 6])],
+        [numpy_helper.from_array(np.array([-1, 6], dtype=np.int64), "shape")],
+    )
+    return _save(graph, path)

@@ -73,6 +73,13 @@ def test_given_rows_are_used(tmp_path: Path, classifier: Path) -> None:
     assert "has shape [3, 5], but the model has [-1, 3]" in refused.err
 
 
+def test_a_model_that_fails_is_one_line(tmp_path: Path) -> None:
+    done = runtime("benchmark", models.pairs(tmp_path / "m.onnx"), *QUICK, "--batch-sizes", "2,3")
+    assert done.status == 1
+    assert done.err.startswith("fairlead-runtime: ModelRefusesInputs: the model failed: ")
+    assert done.err.count("\n") == 1
+
+
 @pytest.mark.skipif(bool(importlib.util.find_spec("matplotlib")), reason="matplotlib is there")
 def test_a_plot_without_matplotlib_is_refused_before_measuring(
     tmp_path: Path, classifier: Path

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 
@@ -130,6 +131,28 @@ def test_a_slow_model_is_refused(tmp_path: Path) -> None:
     assert message.endswith("limit 1 ms")
     assert "median of 5 rounds" in message
     assert report["latencyP99BestMicros"] > 1000
+
+
+def test_a_model_that_fails_on_one_row_is_refused(tmp_path: Path) -> None:
+    pairs = models.pairs(tmp_path / "pairs.onnx")
+    done, report = validate(pairs, log=tmp_path / "log")
+    message = refused(done, report, "ModelRefusesInputs")
+    assert message.startswith("it fails on 1 made-up rows at once: the model failed: ")
+    done, _ = validate(pairs, "--batch-size", "2", log=tmp_path / "log")
+    assert done.status == 0
+
+
+@pytest.mark.parametrize(
+    ("datatype", "shape"),
+    [("FLOAT", [4, 3]), ("FLOAT", []), ("STRING", ["n", 2]), ("FLOAT16", ["n"]), ("BOOL", ["n"])],
+    ids=["fixed batch", "scalar", "texts", "half", "flags"],
+)
+def test_models_of_every_shape_can_be_validated(
+    tmp_path: Path, datatype: str, shape: list[str | int]
+) -> None:
+    kind = getattr(onnx.TensorProto, datatype)
+    done, _ = validate(models.identity(tmp_path / "m.onnx", kind, shape), log=tmp_path / "log")
+    assert done.status == 0, done.err
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:

@@ -38,11 +38,14 @@ def draw(result: Benchmark, target: Path) -> None:
         name = f"{threads} thread{'s' if threads > 1 else ''}"
         rate.plot(sizes, [each.timing.rows_per_s for each in mine], marker="o", label=name)
         latency.plot(sizes, [each.timing.p99_ms for each in mine], marker="o", label=name)
-    rate.set(xlabel="batch size", ylabel="rows per second", xscale="log", ylim=(0, None))
-    latency.set(xlabel="batch size", ylabel="p99 of one batch, ms", xscale="log", ylim=(0, None))
+    rate.set(xlabel="batch size", ylabel="rows per second", ylim=(0, None))
+    latency.set(xlabel="batch size", ylabel="p99 of one batch, ms", ylim=(0, None))
     if result.max_latency_ms is not None:
         latency.axhline(result.max_latency_ms, linestyle="--", color="grey", label="limit")
+    sizes = sorted({each.batch_size for each in result.settings})
     for axes in (rate, latency):
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(sizes, [str(each) for each in sizes])
         axes.legend()
     figure.suptitle(result.model.name)
     try:

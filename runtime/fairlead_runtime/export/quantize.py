@@ -213,17 +213,14 @@ def _side(
 ) -> Side:
     engine = open_model(path, threads=threads)
     batch = take(known, rows=fixed_batch(engine.signature) or 1)
-    try:
+    with _refusals():
         repeat(lambda: engine.run(batch, None), runs=_WARM_UP, seconds=_SECONDS)
         taken = repeat(lambda: engine.run(batch, None), runs=_RUNS, seconds=_SECONDS, least=5)
-    except InferenceError as error:
-        raise ToolError(
-            "ModelRefusesInputs", f"{error}: give rows that it takes as calibration data"
-        ) from error
+        right = accuracy(engine, marked) if marked else None
     return Side(
         size_bytes=path.stat().st_size,
         latency=summarise(taken),
-        accuracy=accuracy(engine, marked) if marked else None,
+        accuracy=right,
     )
 
 
@@ -231,8 +228,9 @@ def _difference(source: Path, made: Path, known: Mapping[str, Array], threads: i
     first, second = open_model(source, threads=threads), open_model(made, threads=threads)
     batch = take(known, rows=fixed_batch(first.signature) or min(1024, row_count(known)))
     worst = 0.0
-    after = second.run(batch, None)
-    for name, value in first.run(batch, None).items():
+    with _refusals():
+        wanted, after = first.run(batch, None), second.run(batch, None)
+    for name, value in wanted.items():
         if isinstance(value, np.ndarray) and value.dtype.kind == "f":
             worst = max(worst, difference(value, np.asarray(after[name])))
     return worst
@@ -258,6 +256,15 @@ def _parent(target: Path) -> Path:
     if not folder.is_dir():
         raise ToolError("FileNotFound", f"there is no folder {folder}: create it first")
     return folder
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except InferenceError as error:
+        message = f"{error}: give rows that the model takes, as calibration or labelled data"
+        raise ToolError("ModelRefusesInputs", message) from error
 
 
 @contextlib.contextmanager

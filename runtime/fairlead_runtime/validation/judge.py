@@ -34,7 +34,7 @@ class Reason(StrEnum):
     NOT_FINITE = "NotFinite"
     """Its answers hold NaN or an infinity."""
     MODEL_REFUSES_INPUTS = "ModelRefusesInputs"
-    """It runs on no input that could be made from its signature, and there are no examples."""
+    """It fails on rows, or a number of rows, that its signature allows."""
     TOO_SLOW = "TooSlow"
     """Even the best round is over the latency limit."""
 
@@ -101,7 +101,8 @@ def _finite(facts: Facts, limits: Limits) -> Check:
         return _skip("finite", "the model did not run")
     kind = "made-up rows" if probed.made_up else "rows of the examples"
     if probed.refused:
-        message = f"it takes none of the {kind} ({probed.refused}): give examples that it takes"
+        message = f"it fails on {probed.rows} {kind} at once: {probed.refused}"
+        message += "; if it cannot take such rows, give examples" if probed.made_up else ""
         return _fail("finite", Reason.MODEL_REFUSES_INPUTS, message)
     milli = limits.max_non_finite_milli
     over = probed.non_finite_rows * 1000 > milli * probed.rows

@@ -72,7 +72,7 @@ def measure(
             return replace(facts, examples_misfit=str(error))
         compared, probed = _golden(engine, golden, tolerance_milli)
         if probed.refused:
-            misfit = f"it takes none of the rows: {probed.refused}"
+            misfit = f"it fails on {probed.rows} rows at once: {probed.refused}"
             return replace(facts, examples_misfit=misfit)
         facts = replace(facts, compared=compared)
         inputs: Inputs = golden.inputs
@@ -86,6 +86,10 @@ def measure(
     size = batch_size or fixed_batch(engine.signature) or 1
     check_batch(engine.signature, size)
     batch = take(inputs, rows=size)
+    # It may declare a free batch axis and still take only batches of one size.
+    alone = _probe(engine, batch)
+    if alone.refused:
+        return replace(facts, probed=replace(alone, made_up=probed.made_up))
     repeat(lambda: engine.run(batch, None), runs=_WARM_UP, seconds=round_seconds)
     rounds = []
     for number in range(1, ROUNDS + 1):
@@ -117,7 +121,7 @@ def _golden(
 
 
 def _probe(engine: OnnxEngine, inputs: Inputs) -> Probed:
-    rows = row_count(inputs) or 1
+    rows = row_count(inputs)
     try:
         found, names = non_finite(engine.run(inputs, None), rows)
     except InferenceError as error:

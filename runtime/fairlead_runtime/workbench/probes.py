@@ -45,16 +45,20 @@ def made_up(signature: Signature, *, rows: int, seed: int = 0) -> dict[str, Arra
 
 
 def take(inputs: Mapping[str, Array], *, rows: int, start: int = 0) -> dict[str, Array]:
-    """Return that many rows of given inputs, from the beginning again when they run out."""
+    """Return that many rows of given inputs, from the beginning again when they run out.
+
+    An input without axes has no rows: it is the same for every batch.
+    """
+    places = np.arange(start, start + rows)
     return {
-        name: np.take(array, np.arange(start, start + rows), axis=0, mode="wrap")
+        name: np.take(array, places, axis=0, mode="wrap") if array.ndim else array
         for name, array in inputs.items()
     }
 
 
 def row_count(inputs: Mapping[str, Array]) -> int:
-    """Return how many rows the inputs have."""
-    return min((len(array) for array in inputs.values()), default=0)
+    """Return how many rows the inputs have; 1 where none has axes."""
+    return min((len(array) for array in inputs.values() if array.ndim), default=1)
 
 
 def _values(spec: TensorSpec, rows: int, random: np.random.Generator) -> Array:

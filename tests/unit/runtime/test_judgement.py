@@ -86,7 +86,7 @@ FAILURES = [
         ALL,
         "finite",
         Reason.MODEL_REFUSES_INPUTS,
-        "it takes none of the made-up rows (shape): give examples that it takes",
+        "it fails on 64 made-up rows at once: shape; if it cannot take such rows, give examples",
     ),
     (
         "each round too slow",
