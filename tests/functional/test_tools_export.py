@@ -85,6 +85,13 @@ with torch.no_grad():
     answer = nets.make().eval()(torch.from_numpy(numpy.load("rows.npy")))
 numpy.save("answer.npy", answer.numpy())
 """
+LARGE = """
+import torch
+from fairlead_runtime import tools
+from fairlead_runtime.export import torch as room
+room.ONE_FILE_BYTES = 1
+tools.export(torch.nn.Linear(64, 64), "large/model.onnx", inputs=[64])
+"""
 SHAPE = ("--input-shape", "4")
 
 
@@ -110,8 +117,8 @@ def interpreter() -> Path:
     return environment("export") / "bin" / "python"
 
 
-def python(code: str, folder: Path) -> None:
-    env = {"PYTHONPATH": str(folder), "PATH": os.environ["PATH"]}
+def python(code: str, folder: Path, site: Path | None = None) -> None:
+    env = {"PYTHONPATH": f"{folder}:{site or folder}", "PATH": os.environ["PATH"]}
     done = subprocess.run(
         [str(interpreter()), "-c", code],
         cwd=folder, env=env, capture_output=True, text=True, check=False,
@@ -197,6 +204,18 @@ def test_progress_and_the_modules_own_talk_stay_off_standard_output(
         "loading the module", "the factory talks", "exporting", "checking the file",
         "comparing at batch size 1", "comparing at batch size 3",
     ]  # fmt: skip
+
+
+def test_a_large_model_keeps_its_weights_beside_it(site: Path, work: Path) -> None:
+    """Large is from 1.5 GiB on; here it is from one byte on. This is the Python API as well."""
+    (work / "large").mkdir()
+    python(LARGE, work, site)
+    names = sorted(path.name for path in (work / "large").iterdir())
+    assert names == ["model.onnx", "model.onnx.data"]
+    found = tools.inspect(work / "large")
+    assert found.load_error is None
+    assert found.graph
+    assert found.graph.external["model.onnx.data"] == 64 * 64 * 4
 
 
 REFUSED = [
