@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fairlead_runtime.validation.facts import Facts, Round
@@ -32,7 +32,12 @@ def report(*messages: str, failed: int | None = None) -> Report:
     return Report(digest=digest, checks=checks, facts=FACTS, threads=2, batch_size=1)
 
 
-@given(st.lists(st.text(max_size=3000), min_size=6, max_size=6))
+MESSAGES = st.builds(str.__mul__, st.text(min_size=1, max_size=9), st.integers(0, 900))
+
+
+@given(st.lists(MESSAGES, min_size=6, max_size=6))
+@example(["x" * 3000] * 6)
+@example(["\U0001f6a2" * 3000] * 6)
 def test_it_never_has_more_than_three_kib(messages: list[str]) -> None:
     document = report(*messages, failed=4).document()
     assert len(json.dumps(document).encode()) <= LIMIT_BYTES
