@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 IR_VERSION = 8
 OPSET = 17
@@ -81,5 +81,75 @@ def slow(path: Path, *, rounds: int = 4_000, size: int = 256) -> Path:
             helper.make_tensor("rounds", TensorProto.INT64, [], [rounds]),
             helper.make_tensor("go", TensorProto.BOOL, [], [True]),
         ],
+    )
+    return _save(graph, path)
+
+
+def root(path: Path) -> Path:
+    """Write a model of two features whose answers are square roots: NaN for what is negative."""
+    graph = helper.make_graph(
+        [helper.make_node("Sqrt", ["x"], ["y"])],
+        "root",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 2])],
+    )
+    return _save(graph, path)
+
+
+def fragile(path: Path) -> Path:
+    """Write a classifier that is lost in 8 bits.
+
+    The first feature has weights of 1,000 that cancel out, and the two classes differ by weights
+    of 1: on a scale of 8 bits those are zero.
+    """
+    weights = np.array([[1000, 1000], [1, -1], [-1, 1]], dtype=np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["scores"]),
+            helper.make_node("ArgMax", ["scores"], ["label"], axis=1, keepdims=0),
+        ],
+        "fragile",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info("label", TensorProto.INT64, ["n"])],
+        [helper.make_tensor("w", TensorProto.FLOAT, [3, 2], weights)],
+    )
+    return _save(graph, path)
+
+
+def wide(path: Path, *, size: int = 64) -> Path:
+    """Write a model with weights worth storing elsewhere: `x` of shape [n, size] to `y`."""
+    weights = np.random.default_rng(1).standard_normal((size, size)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "wide",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", size])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    return _save(graph, path)
+
+
+def outside(path: Path) -> Path:
+    """Write a model whose weights lie in `<name>.data` beside it."""
+    wide(path)
+    model = onnx.load(str(path))
+    onnx.save(
+        model,
+        str(path),
+        save_as_external_data=True,
+        location=path.name + ".data",
+        size_threshold=0,
+    )
+    return path
+
+
+def pairs(path: Path) -> Path:
+    """Write a model that says it takes any number of rows, and fails on an odd one."""
+    graph = helper.make_graph(
+        [helper.make_node("Reshape", ["x", "shape"], ["y"])],
+        "pairs",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["m", 6])],
+        [numpy_helper.from_array(np.array([-1, 6], dtype=np.int64), "shape")],
     )
     return _save(graph, path)

@@ -1,4 +1,4 @@
-"""The command line: `fairlead-runtime serve` and `fairlead-runtime fetch`."""
+"""The command line, `fairlead-runtime`: serve and fetch a model, and the model tools."""
 
 from fairlead_runtime.cli.main import main
 

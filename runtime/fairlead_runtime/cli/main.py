@@ -11,8 +11,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fairlead_runtime.cli import report
-from fairlead_runtime.cli.options import Options, port, positive, seconds
+from fairlead_runtime.cli import report, tools
+from fairlead_runtime.cli.options import Options, Parser, port, positive, seconds
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -29,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    if args.command in tools.COMMANDS:
+        return tools.run(args)
     return _serve(args) if args.command == "serve" else _fetch(args)
 
 
@@ -38,8 +40,9 @@ def version() -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="fairlead-runtime", description="Fetch and serve one ONNX model."
+    parser = Parser(
+        prog="fairlead-runtime",
+        description="Make, check, measure, fetch and serve one ONNX model.",
     )
     parser.add_argument("--version", action="version", version=f"fairlead-runtime {version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -93,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add("--source-dir", "where the claim or ConfigMap of the URI is mounted", kind=Path)
     options.add("--secret-dir", "where the Secret with credentials is mounted", kind=Path)
     options.add("--log-level", "debug, info, warning or error", default="info", also=("LOG_LEVEL",))
+    tools.register(commands)
     return parser
 
 

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose usage errors end with status 1: 2 is kept for blaming the model.
+
+    argparse's own status is 2, so that a wrong flag in a Job would condemn a good model.
+    """
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, and where help is."""
+        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        sys.exit(1)
 
 
 class Options:
@@ -70,3 +83,29 @@ def seconds(text: str) -> float:
     if not 0 < value < 1e9:
         raise argparse.ArgumentTypeError("must be more than 0")
     return value
+
+
+def whole(text: str) -> int:
+    """Parse an integer of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError("must be at least 0")
+    return value
+
+
+def share(text: str) -> float:
+    """Parse a share, 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError("must be 0 to 1")
+    return value
+
+
+def positives(text: str) -> tuple[int, ...]:
+    """Parse integers of at least 1 with commas between them."""
+    return tuple(positive(part) for part in text.split(","))
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Parse words with commas between them."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -24,9 +24,14 @@ def failed(reason: str, message: str) -> None:
     sys.stderr.write(f"fairlead-runtime: {reason}: {line}\n")
 
 
-def _write(document: dict[str, Any]) -> None:
+def document(values: dict[str, Any]) -> None:
+    """Leave a whole report; the caller has made sure that it is small enough."""
+    _write(values)
+
+
+def _write(values: dict[str, Any]) -> None:
     path = Path(os.environ.get("FAIRLEAD_TERMINATION_LOG", _DEFAULT))
     # Outside of a pod there is no such file, and nobody who would read it.
     if path.exists() or "FAIRLEAD_TERMINATION_LOG" in os.environ:
         with contextlib.suppress(OSError):
-            path.write_text(json.dumps(document))
+            path.write_text(json.dumps(values))

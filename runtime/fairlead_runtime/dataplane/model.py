@@ -10,8 +10,8 @@ from enum import StrEnum
 
 from fairlead_runtime.engine.session import Engine
 from fairlead_runtime.metrics.counters import Metrics
+from fairlead_runtime.protocol.answering import Answering, answering
 from fairlead_runtime.protocol.errors import NotReadyError, UnknownModelError
-from fairlead_runtime.protocol.simple import Answering, answering
 from fairlead_runtime.protocol.types import InferRequest, InferResponse, Signature
 
 

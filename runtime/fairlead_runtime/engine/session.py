@@ -16,7 +16,7 @@ from fairlead_runtime.protocol.errors import InferenceError
 from fairlead_runtime.protocol.types import DATATYPES, Array, Signature, TensorSpec
 
 log = logging.getLogger(__name__)
-_TYPES = {
+ONNX_TYPES = {
     "tensor(bool)": "BOOL",
     "tensor(uint8)": "UINT8",
     "tensor(uint16)": "UINT16",
@@ -59,7 +59,7 @@ class OnnxEngine:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it would log as an error it raises as well
         try:
             self._session = ort.InferenceSession(
                 str(path), sess_options=options, providers=["CPUExecutionProvider"]
@@ -143,7 +143,7 @@ def _cgroup_quota() -> float | None:
 
 
 def _spec(value: Any, what: str) -> TensorSpec:  # noqa: ANN401 - onnxruntime's NodeArg
-    datatype = _TYPES.get(value.type)
+    datatype = ONNX_TYPES.get(value.type)
     if datatype is None:
         if what == "output" and value.type.startswith("seq("):
             return TensorSpec(name=value.name, datatype="BYTES", shape=(-1,))

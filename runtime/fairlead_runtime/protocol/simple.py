@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from fairlead_runtime.protocol.answering import Answering
 from fairlead_runtime.protocol.arrays import checked_shape, shape_text, to_array
 from fairlead_runtime.protocol.errors import InvalidRequestError
 from fairlead_runtime.protocol.types import (
@@ -19,7 +20,6 @@ from fairlead_runtime.protocol.types import (
 )
 from fairlead_runtime.protocol.v2 import keyed_by_text, parse_json, plain
 
-_LABELS = frozenset({"BYTES", "INT64", "INT32", "BOOL", "UINT8", "INT8"})
 _KNOWN = frozenset({"features", "inputs", "request_id"})
 
 
@@ -35,32 +35,6 @@ class PredictRequest:
 
     infer: InferRequest
     single: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answering:
-    """Which outputs of a model become `prediction` and `probability`."""
-
-    prediction: str
-    probability: str | None
-
-
-def answering(signature: Signature) -> Answering:
-    """Choose the outputs: a label where the model gives one, and the probabilities beside it.
-
-    A label is an output of one integer, string or boolean a row. Probabilities are an output
-    whose name says so, or the first other output of a model that gives a label.
-    """
-    outputs = signature.outputs
-    label = next((spec for spec in outputs if _is_label(spec)), None)
-    prediction = label or next((s for s in outputs if not _named_probability(s)), outputs[0])
-    rest = [spec for spec in outputs if spec.name != prediction.name]
-    probability = next((spec for spec in rest if _named_probability(spec)), None)
-    if probability is None and label is not None and rest:
-        probability = rest[0]
-    return Answering(
-        prediction=prediction.name, probability=probability.name if probability else None
-    )
 
 
 def parse_predict(body: bytes, signature: Signature, chosen: Answering) -> PredictRequest:
@@ -161,12 +135,3 @@ def _per_row(response: InferResponse, name: str, single: bool) -> Any:  # noqa: 
         # A float stays numpy's, which is written with its own few digits, not a double's many.
         return plain(value.reshape(1))[0] if value.dtype.kind == "f" else value.item()
     return plain(value) if value.dtype.kind not in "OSU" else value.tolist()
-
-
-def _is_label(spec: TensorSpec) -> bool:
-    one = len(spec.shape) <= 1 or (len(spec.shape) == 2 and spec.shape[1] == 1)
-    return spec.datatype in _LABELS and one and not _named_probability(spec)
-
-
-def _named_probability(spec: TensorSpec) -> bool:
-    return "prob" in spec.name.lower()

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead_runtime.protocol import simple, v2
+from fairlead_runtime.protocol.answering import answering
 from fairlead_runtime.protocol.errors import InvalidRequestError
 from fairlead_runtime.protocol.types import InferResponse, Signature, TensorSpec
 
@@ -75,7 +76,7 @@ def test_a_wrong_infer_request_is_refused_by_field(document: object, message: st
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
 def test_no_bytes_break_the_parsers(body: bytes) -> None:
-    chosen = simple.answering(CLASSIFIER)
+    chosen = answering(CLASSIFIER)
     for parse in (
         lambda: v2.parse_infer(body, CLASSIFIER),
         lambda: simple.parse_predict(body, CLASSIFIER, chosen),
@@ -97,7 +98,7 @@ _json = st.recursive(
 @given(st.fixed_dictionaries({}, optional={"features": _json, "inputs": _json, "outputs": _json}))
 def test_any_json_is_answered_or_refused_in_words(document: object) -> None:
     body = json.dumps(document).encode()
-    chosen = simple.answering(CLASSIFIER)
+    chosen = answering(CLASSIFIER)
     for parse in (
         lambda: v2.parse_infer(body, CLASSIFIER),
         lambda: simple.parse_predict(body, CLASSIFIER, chosen),
@@ -125,14 +126,14 @@ def test_nan_and_infinity_become_null() -> None:
 
 
 def predict(document: object, signature: Signature = CLASSIFIER) -> simple.PredictRequest:
-    chosen = simple.answering(signature)
+    chosen = answering(signature)
     return simple.parse_predict(json.dumps(document).encode(), signature, chosen)
 
 
 def answer(signature: Signature, outputs: dict[str, Any], *, single: bool) -> Any:
     body = simple.render_predict(
         InferResponse(outputs=outputs, seconds=0.0012345),
-        simple.answering(signature),
+        answering(signature),
         single=single,
         request_id="r",
         model_version="7",

@@ -1,0 +1,1 @@
+"""Measures a model over threads and batch sizes, and recommends a setting for a latency limit."""

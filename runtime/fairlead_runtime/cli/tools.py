@@ -1,0 +1,103 @@
+"""The model tools' commands: their registration, and what all of them share."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from fairlead_runtime.cli import console, report
+from fairlead_runtime.cli.options import Options
+
+COMMANDS = ("export", "quantize", "benchmark", "validate", "inspect")
+EXIT_CODES = """exit status:
+  0    done
+  1    the surroundings: a wrong flag, a missing file or package, too little memory
+  2    the model is to blame: trying again cannot help
+  130  interrupted
+"""
+
+Commands = Any
+"""What `add_subparsers` returns; argparse keeps its class private."""
+
+
+def register(commands: Commands) -> None:
+    """Add the commands to the parser."""
+    from fairlead_runtime.cli import convert, measure, show
+
+    convert.register(commands)
+    measure.register(commands)
+    show.register(commands)
+
+
+def command(
+    commands: Commands,
+    name: str,
+    work: Callable[[argparse.Namespace], int],
+    *,
+    text: str,
+    description: str,
+    exit_codes: str = EXIT_CODES,
+) -> argparse.ArgumentParser:
+    """Add one command with the flags that all tools have."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=description,
+        epilog=exit_codes,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(work=work)
+    return parser
+
+
+def common(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that every tool has, last in its help."""
+    options = Options(parser)
+    options.add("--output", "json or table", kind=_output, default="table", metavar="FORMAT")
+    parser.add_argument(
+        "--progress",
+        action="store_true",
+        help="show progress even where standard error is no terminal (default: only there)",
+    )
+    options.add(
+        "--log-level", "debug, info, warning or error", default="warning", also=("LOG_LEVEL",)
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command and return its exit status."""
+    from fairlead_runtime.workbench.errors import ToolError
+
+    try:
+        status: int = args.work(args)
+    except ToolError as error:
+        console.progress_done()
+        report.failed(error.reason, str(error))
+        return 2 if error.blames_model else 1
+    except MemoryError:
+        console.progress_done()
+        report.failed("OutOfMemory", "give this process more memory")
+        return 1
+    except KeyboardInterrupt:
+        console.progress_done()
+        return 130
+    return status
+
+
+def progress(args: argparse.Namespace) -> Callable[[str], None]:
+    """Return what the command tells its progress to."""
+    return console.progress(wanted=args.progress)
+
+
+def show(args: argparse.Namespace, result: object, text: str) -> None:
+    """Print a result as the user wants it."""
+    console.progress_done()
+    sys.stdout.write(console.to_json(result) if args.output == "json" else text)
+
+
+def _output(text: str) -> str:
+    if text not in ("json", "table"):
+        raise argparse.ArgumentTypeError("must be json or table")
+    return text

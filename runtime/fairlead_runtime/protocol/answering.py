@@ -1,0 +1,44 @@
+"""Which outputs of a model are its answer, for people who do not know its outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fairlead_runtime.protocol.types import Signature, TensorSpec
+
+_LABELS = frozenset({"BYTES", "INT64", "INT32", "BOOL", "UINT8", "INT8"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answering:
+    """Which outputs of a model become `prediction` and `probability`."""
+
+    prediction: str
+    probability: str | None
+
+
+def answering(signature: Signature) -> Answering:
+    """Choose the outputs: a label where the model gives one, and the probabilities beside it.
+
+    A label is an output of one integer, string or boolean a row. Probabilities are an output
+    whose name says so, or the first other output of a model that gives a label.
+    """
+    outputs = signature.outputs
+    label = next((spec for spec in outputs if _is_label(spec)), None)
+    prediction = label or next((s for s in outputs if not _named_probability(s)), outputs[0])
+    rest = [spec for spec in outputs if spec.name != prediction.name]
+    probability = next((spec for spec in rest if _named_probability(spec)), None)
+    if probability is None and label is not None and rest:
+        probability = rest[0]
+    return Answering(
+        prediction=prediction.name, probability=probability.name if probability else None
+    )
+
+
+def _is_label(spec: TensorSpec) -> bool:
+    one = len(spec.shape) <= 1 or (len(spec.shape) == 2 and spec.shape[1] == 1)
+    return spec.datatype in _LABELS and one and not _named_probability(spec)
+
+
+def _named_probability(spec: TensorSpec) -> bool:
+    return "prob" in spec.name.lower()
