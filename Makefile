@@ -84,12 +84,17 @@ test: check  ## Everything that proves it: API server, chart, images, retraining
 
 .PHONY: test-control-plane
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
-	$(PY) -m pytest $(PYTEST) tests/functional tests/packaging tests/apiserver tests/chart tests/examples
+	$(PY) -m pytest $(PYTEST) tests/functional -m "not slow"
+	$(PY) -m pytest $(PYTEST) tests/packaging tests/apiserver tests/chart tests/examples
 
 .PHONY: test-node
 test-node: $(STAMP)  ## The part of `make test` that needs a node
 	$(PY) -m pytest $(PYTEST) tests/images tests/cluster
 	$(PY) -m pytest $(PYTEST) tests/e2e
+
+.PHONY: test-integrations
+test-integrations: $(STAMP)  ## Beside `make test`: the tools with PyTorch and in the runtime's own environment
+	$(PY) -m pytest $(PYTEST) tests/functional -m slow
 
 .PHONY: bench-operator
 bench-operator: $(STAMP)  ## 300 ModelDeployments at once on a control plane with kwok

@@ -10,7 +10,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_digits
 
 from fairlead_runtime.engine.session import load
-from fairlead_runtime.protocol.simple import Answering, answering
+from fairlead_runtime.protocol.answering import Answering, answering
 from tests.examples.kept import EXAMPLES, MODELS, Kept, ask, rows, session, signature, stated
 
 CONFIGMAP_LIMIT = 1 << 20
