@@ -64,11 +64,14 @@ class InferRequest:
         id: The client's id; empty where it gave none.
         inputs: Arrays by input name, each with the dtype and rank that the model wants.
         outputs: Names of the outputs that are wanted; None for all.
+        deadline: When nobody waits for the answer any more, in seconds of the monotonic clock;
+            None where the client set no limit.
     """
 
     inputs: Mapping[str, Array]
     id: str = ""
     outputs: tuple[str, ...] | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
