@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairlead_runtime.cli import report
-from fairlead_runtime.cli.options import Options, port, positive, seconds
+from fairlead_runtime.cli.options import Options, milliseconds, one_of, port, positive, seconds
 
 _LEVELS = ("debug", "info", "warning", "error")
 
@@ -62,6 +62,27 @@ def _parser() -> argparse.ArgumentParser:
     options.add("--host", "address to listen on", default="0.0.0.0")  # noqa: S104 - it serves
     options.add("--http-port", "port to listen on", kind=port, default=8080, also=("PORT",))
     options.add("--threads", "threads of one inference; none: the CPU limit", kind=positive)
+    options.add(
+        "--batching",
+        "where requests run together: auto (measured at start), inline (on the event loop, for "
+        "fast models), worker (in a thread) or off",
+        kind=one_of("auto", "inline", "worker", "off"),
+        default="auto",
+        metavar="MODE",
+    )
+    options.add("--max-batch-size", "rows of the largest batch", kind=positive, default=64)
+    options.add(
+        "--max-batch-delay-ms",
+        "how long a request may wait for others; 0 makes a batch of what is there",
+        kind=milliseconds,
+        default="0",
+    )
+    options.add(
+        "--max-queue",
+        "requests that may wait for the model; more are refused with 429",
+        kind=positive,
+        default=1024,
+    )
     options.add("--max-body-mib", "largest request body in MiB", kind=positive, default=64)
     options.add(
         "--drain-seconds", "most seconds between SIGTERM and the end", kind=seconds, default=20.0
@@ -122,6 +143,7 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
+    from fairlead_runtime.batching.settings import Mode, Settings
     from fairlead_runtime.dataplane.model import ServedModel
     from fairlead_runtime.engine.session import EngineError, OnnxEngine, cpu_limit, load
     from fairlead_runtime.http.server import serve
@@ -141,7 +163,13 @@ def _serve(args: argparse.Namespace) -> int:
         name=args.model_name,
         version=args.model_version,
         metrics=Metrics(model_name=args.model_name, model_version=args.model_version),
-        workers=max(1, cpu_limit() // threads),
+        batching=Settings(
+            mode=Mode(args.batching),
+            max_rows=args.max_batch_size,
+            max_delay_s=args.max_batch_delay_ms,
+            max_waiting=args.max_queue,
+            workers=max(1, cpu_limit() // threads),
+        ),
     )
     try:
         asyncio.run(
