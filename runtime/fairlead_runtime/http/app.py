@@ -7,7 +7,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fairlead_runtime.dataplane.model import Phase, ServedModel
-from fairlead_runtime.http.routes import Request, Response, Routes
+from fairlead_runtime.http.messages import Request, Response
+from fairlead_runtime.http.routes import Routes
+from fairlead_runtime.protocol.errors import TooLargeError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -15,10 +17,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 CONNECTION_ENDS = "fairlead.connection_ends"
-
-
-class TooLargeError(Exception):
-    """The request's body is larger than allowed."""
 
 
 class ClientGoneError(Exception):
@@ -66,7 +64,7 @@ class App:
 async def _body(headers: dict[bytes, bytes], receive: Receive, limit: int) -> bytes:
     length = headers.get(b"content-length", b"")
     if length.isdigit() and int(length) > limit:
-        raise TooLargeError
+        raise TooLargeError(limit)
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -76,7 +74,7 @@ async def _body(headers: dict[bytes, bytes], receive: Receive, limit: int) -> by
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
-            raise TooLargeError
+            raise TooLargeError(limit)
         chunks.append(chunk)
         if not message.get("more_body"):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)

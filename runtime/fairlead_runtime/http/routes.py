@@ -1,40 +1,47 @@
-"""Routes from HTTP to the data plane, free of any transport: a request in, a response out."""
+"""Routes from HTTP to the data plane: a request in, a response out, free of any transport."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Mapping
-from dataclasses import dataclass
-
-import orjson
+from collections.abc import Awaitable, Callable
 
 from fairlead_runtime.contract import names
 from fairlead_runtime.dataplane.model import ServedModel
-from fairlead_runtime.protocol import simple, v2
-from fairlead_runtime.protocol.errors import (
-    InferenceError,
-    InvalidRequestError,
-    NotReadyError,
-    RequestError,
-    UnknownModelError,
+from fairlead_runtime.http.messages import (
+    JSON,
+    Headers,
+    Request,
+    Response,
+    error_response,
+    json_response,
 )
+from fairlead_runtime.protocol import simple, v2
+from fairlead_runtime.protocol.answers import render_infer, render_model
+from fairlead_runtime.protocol.coding import deflate, inflate
+from fairlead_runtime.protocol.errors import (
+    InvalidRequestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    RequestError,
+    TooLargeError,
+)
+
+__all__ = ["Request", "Response", "Routes"]
 
 log = logging.getLogger(__name__)
 
 PLATFORM = "onnxruntime_onnx"
-Headers = list[tuple[bytes, bytes]]
-_JSON = (b"content-type", b"application/json")
+EXTENSIONS = ("binary_tensor_data",)
 _TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
-_STATUS: dict[type[RequestError], int] = {
-    InvalidRequestError: 400,
-    UnknownModelError: 404,
-    NotReadyError: 503,
-    InferenceError: 500,
-}
+_BINARY = (b"content-type", b"application/octet-stream")
+_HEADER_LENGTH = b"inference-header-content-length"
 _REQUEST_ID = names.REQUEST_ID_HEADER.encode()
-_MODEL_VERSION = names.MODEL_VERSION_HEADER.encode()
+_TIMEOUTS = (names.TIMEOUT_HEADER.encode(), names.ENVOY_TIMEOUT_HEADER.encode())
+_TRACE = tuple(name.encode() for name in names.TRACE_HEADERS)
+_LONG_WORK = 1 << 18  # bytes: a coding of more takes long enough to leave the event loop for it
 _ENDPOINTS = [
     "POST /predict",
     "GET /health",
@@ -45,171 +52,209 @@ _ENDPOINTS = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """An HTTP request, read to its end.
-
-    Attributes:
-        method: `GET`, `POST` and so on, in capitals.
-        path: Without the query, percent-decoded.
-        query: What follows the question mark.
-        headers: By name in lower case; of a repeated header the last.
-        body: Without the transfer coding; a content coding is still on it.
-    """
-
-    method: str
-    path: str
-    query: bytes
-    headers: Mapping[bytes, bytes]
-    body: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """An HTTP response.
-
-    Attributes:
-        status: Its code.
-        headers: Without content-length and what belongs to the connection: the edge adds those.
-        body: Sent by the edge unless the method is HEAD.
-    """
-
-    status: int
-    headers: Headers
-    body: bytes
-
-
 class Routes:
     """Everything that one model answers over HTTP."""
 
     def __init__(self, model: ServedModel, *, server_version: str, max_body_bytes: int) -> None:
         self.max_body_bytes = max_body_bytes
         self._model = model
-        self._server = {"name": "fairlead", "version": server_version, "extensions": []}
+        self._server = {
+            "name": "fairlead",
+            "version": server_version,
+            "extensions": list(EXTENSIONS),
+        }
+        self._version_header = (names.MODEL_VERSION_HEADER.encode(), model.version.encode())
+        base = f"/v2/models/{model.name}"
+        self._predictions: dict[str, Callable[[Request], Awaitable[Response]]] = {
+            "/predict": self._predict,
+            f"{base}/infer": self._infer,
+            f"{base}/versions/{model.version}/infer": self._infer,
+        }
 
     async def respond(self, request: Request) -> Response:
         """Answer a request; an error is an answer as well, never an exception."""
-        method, path = request.method, request.path.rstrip("/") or "/"
-        is_prediction = path == "/predict" or path.endswith("/infer")
+        predict = self._predictions.get(request.path) or self._predictions.get(
+            request.path.rstrip("/")
+        )
         try:
-            if is_prediction:
-                if method != "POST":
-                    return _wrong_method("POST")
+            if predict is None:
+                response = self._read(request)
+            elif request.method != "POST":
+                response = error_response(MethodNotAllowedError("POST"))
+            else:
                 with self._model.metrics.in_flight():
-                    return await self._predict(request, path)
-            found = self._read(path)
-            if found is not None and method not in ("GET", "HEAD"):
-                return _wrong_method("GET, HEAD")
-            return found or _error(404, f"there is nothing at {path}")
+                    response = await predict(request)
         except RequestError as error:
-            if is_prediction:
+            if predict is not None:
                 self._model.metrics.failed()
-            response = _error(_STATUS.get(type(error), 500), str(error))
-            if isinstance(error, NotReadyError):
-                response.headers.append((b"retry-after", b"1"))
-            return response
+            response = error_response(error)
         except Exception:
-            log.exception("%s %s failed", method, path)
+            log.exception("%s %s failed", request.method, request.path)
             self._model.metrics.failed()
-            return _error(500, "internal error: see the server's log")
+            response = error_response(RequestError("internal error: see the server's log"))
+        for name in _TRACE:
+            value = request.headers.get(name)
+            if value is not None:
+                response.headers.append((name, value))
+        return response
 
     def too_large(self) -> Response:
         """Return the answer to a body of more than `max_body_bytes`; the edge kept none of it."""
         self._model.metrics.failed()
-        return _error(413, f"the body has more than {self.max_body_bytes} bytes")
+        return error_response(TooLargeError(self.max_body_bytes))
 
-    async def _predict(self, request: Request, path: str) -> Response:
+    async def _predict(self, request: Request) -> Response:
         started = time.perf_counter()
         model = self._model
-        _check_encoding(request)
-        if path == "/predict":
-            signature, chosen = model.signature(), model.answering()
-            asked = simple.parse_predict(request.body, signature, chosen)
-            request_id = asked.infer.id or _request_id(request) or str(uuid.uuid4())
-            answer = await model.infer(asked.infer)
-            body = simple.render_predict(
-                answer,
-                chosen,
-                single=asked.single,
-                request_id=request_id,
-                model_version=model.version,
-            )
-        else:
-            name, version, _ = _model_path(path)
-            model.check_name(name, version)
-            parsed = v2.parse_infer(request.body, model.signature())
-            request_id = parsed.id or _request_id(request)
-            answer = await model.infer(parsed)
-            body = v2.render_infer(
-                answer, identity=request_id, model_name=model.name, model_version=model.version
-            )
+        signature, chosen = model.signature(), model.answering()
+        deadline = _deadline(request, time.monotonic())
+        body = await self._plain_body(request)
+        asked = simple.parse_predict(body, signature, chosen, deadline=deadline)
+        request_id = asked.infer.id or _request_id(request) or str(uuid.uuid4())
+        answer = await model.infer(asked.infer)
+        body = simple.render_predict(
+            answer,
+            chosen,
+            single=asked.single,
+            request_id=request_id,
+            model_version=model.version,
+        )
         model.metrics.succeeded(time.perf_counter() - started)
-        headers = [_JSON, (_MODEL_VERSION, model.version.encode())]
+        return await self._answer(request, [JSON], body, request_id)
+
+    async def _infer(self, request: Request) -> Response:
+        started, now = time.perf_counter(), time.monotonic()
+        model = self._model
+        signature = model.signature()
+        deadline = _deadline(request, now)
+        body = await self._plain_body(request)
+        asked = v2.parse_infer(
+            body,
+            signature,
+            header_length=_header_length(request, len(body)),
+            now=now,
+            deadline=deadline,
+        )
+        request_id = asked.infer.id or _request_id(request)
+        answer = await model.infer(asked.infer)
+        rendered = render_infer(
+            answer,
+            signature,
+            identity=request_id,
+            model_name=model.name,
+            model_version=model.version,
+            raw=asked.raw,
+        )
+        model.metrics.succeeded(time.perf_counter() - started)
+        if rendered.header_length is None:
+            return await self._answer(request, [JSON], rendered.body, request_id)
+        headers = [_BINARY, (_HEADER_LENGTH, b"%d" % rendered.header_length)]
+        return await self._answer(request, headers, rendered.body, request_id)
+
+    async def _plain_body(self, request: Request) -> bytes:
+        coding = request.headers.get(b"content-encoding")
+        if coding is None:
+            return request.body
+        name, limit = coding.decode("latin-1").strip().lower(), self.max_body_bytes
+        if len(request.body) * 16 < _LONG_WORK:
+            return inflate(request.body, name, limit=limit)
+        return await asyncio.to_thread(inflate, request.body, name, limit=limit)
+
+    async def _answer(
+        self, request: Request, headers: Headers, body: bytes, request_id: str
+    ) -> Response:
+        headers.append(self._version_header)
         if request_id.isascii() and request_id.isprintable() and request_id:
             headers.append((_REQUEST_ID, request_id.encode()))
+        # Libraries list all codings that they know, whether the caller cares or not, and packing
+        # costs more than the whole request; who names just one means it.
+        wanted = request.headers.get(b"accept-encoding")
+        if wanted in (b"gzip", b"deflate"):
+            coding = wanted.decode()
+            if len(body) < _LONG_WORK:
+                body = deflate(body, coding)
+            else:
+                body = await asyncio.to_thread(deflate, body, coding)
+            headers += [(b"content-encoding", wanted), (b"vary", b"accept-encoding")]
         return Response(200, headers, body)
 
-    def _read(self, path: str) -> Response | None:
+    def _read(self, request: Request) -> Response:
         """Return the answer of everything that only reads."""
+        path = request.path.rstrip("/") or "/"
+        found = self._page(path) or self._health(path) or self._of_model(path)
+        if found is None:
+            raise NotFoundError(f"there is nothing at {path}")
+        if request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowedError("GET, HEAD")
+        return found
+
+    def _page(self, path: str) -> Response | None:
         model = self._model
-        if path in ("/health", "/health/ready"):
-            document = {"status": model.phase.value, "model_loaded": model.loaded}
-            return _json(document, 200 if model.ready else 503)
-        if path == "/health/live":
-            return _json({"status": "alive"})
         if path == "/metrics":
             return Response(200, [_TEXT], model.metrics.render())
         if path == "/v2":
-            return _json(self._server)
-        if path == "/v2/health/live":
-            return _json({"live": True})
-        if path == "/v2/health/ready":
-            return _json({"ready": model.ready}, 200 if model.ready else 503)
-        if path.startswith("/v2/models/"):
-            name, version, rest = _model_path(path)
-            model.check_name(name, version)
-            if rest == "ready":
-                document = {"name": model.name, "ready": model.ready}
-                return _json(document, 200 if model.ready else 503)
-            if rest == "":
-                signature = model.signature()
-                body = v2.render_model(model.name, model.version, signature, PLATFORM)
-                return Response(200, [_JSON], body)
+            return json_response(self._server)
         if path == "/":
-            return _json({"model": model.name, "version": model.version, "endpoints": _ENDPOINTS})
+            document = {"model": model.name, "version": model.version, "endpoints": _ENDPOINTS}
+            return json_response(document)
         return None
 
+    def _health(self, path: str) -> Response | None:
+        model = self._model
+        status = 200 if model.ready else 503
+        if path in ("/health", "/health/ready"):
+            document = {"status": model.phase.value, "model_loaded": model.loaded}
+            return json_response(document, status)
+        if path == "/health/live":
+            return json_response({"status": "alive"})
+        if path == "/v2/health/live":
+            return json_response({"live": True})
+        if path == "/v2/health/ready":
+            return json_response({"ready": model.ready}, status)
+        return None
 
-def _check_encoding(request: Request) -> None:
-    encoding = request.headers.get(b"content-encoding", b"identity").lower()
-    if encoding not in (b"", b"identity"):
-        shown = encoding.decode("latin-1")
-        raise InvalidRequestError("content-encoding", f"{shown} is not supported")
-
-
-def _model_path(path: str) -> tuple[str, str | None, str]:
-    """Split `/v2/models/NAME[/versions/VERSION][/ready|/infer]`."""
-    parts = path.split("/")[3:]
-    name, rest = parts[0], parts[1:]
-    version = None
-    if rest[:1] == ["versions"] and len(rest) >= 2:
-        version, rest = rest[1], rest[2:]
-    return name, version, "/".join(rest)
+    def _of_model(self, path: str) -> Response | None:
+        """Return the answer of `/v2/models/NAME[/versions/VERSION][/ready]`."""
+        parts = path.split("/")[1:]
+        if parts[:2] != ["v2", "models"] or len(parts) < 3:
+            return None
+        model = self._model
+        name, rest, version = parts[2], parts[3:], None
+        if rest[:1] == ["versions"] and len(rest) >= 2:
+            version, rest = rest[1], rest[2:]
+        if rest not in ([], ["ready"], ["infer"]):
+            return None
+        model.check_name(name, version)
+        if rest == ["ready"]:
+            document = {"name": model.name, "ready": model.ready}
+            return json_response(document, 200 if model.ready else 503)
+        if rest:  # an infer that is served would not have come here
+            return None
+        body = render_model(model.name, model.version, model.signature(), PLATFORM)
+        return Response(200, [JSON], body)
 
 
 def _request_id(request: Request) -> str:
     return request.headers.get(_REQUEST_ID, b"").decode("latin-1")[:256]
 
 
-def _json(document: object, status: int = 200) -> Response:
-    return Response(status, [_JSON], orjson.dumps(document))
+def _deadline(request: Request, now: float) -> float | None:
+    """Return when the client stops waiting, by the first header that says so."""
+    for name in _TIMEOUTS:
+        value = request.headers.get(name)
+        if value is not None:
+            if not value.isdigit() or len(value) > 12:
+                message = "must be a whole number of milliseconds"
+                raise InvalidRequestError(name.decode(), message, expected="milliseconds")
+            return now + int(value) / 1000 if int(value) else None
+    return None
 
 
-def _error(status: int, message: str) -> Response:
-    return _json({"error": message}, status)
-
-
-def _wrong_method(allowed: str) -> Response:
-    response = _error(405, f"use {allowed}")
-    response.headers.append((b"allow", allowed.encode()))
-    return response
+def _header_length(request: Request, size: int) -> int | None:
+    value = request.headers.get(_HEADER_LENGTH)
+    if value is None:
+        return None
+    if not value.isdigit() or len(value) > 12 or int(value) > size:
+        message = f"must be the number of bytes of the JSON, at most the body's {size}"
+        raise InvalidRequestError(_HEADER_LENGTH.decode(), message, expected=f"at most {size}")
+    return int(value)
