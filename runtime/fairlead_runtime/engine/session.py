@@ -12,8 +12,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from fairlead_runtime.protocol.errors import InferenceError
+from fairlead_runtime.engine import bfloat
+from fairlead_runtime.protocol.errors import InferenceError, InputRefusedError
 from fairlead_runtime.protocol.types import DATATYPES, Array, Signature, TensorSpec
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ _TYPES = {
     "tensor(int32)": "INT32",
     "tensor(int64)": "INT64",
     "tensor(float16)": "FP16",
+    "tensor(bfloat16)": "BF16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
     "tensor(string)": "BYTES",
@@ -76,6 +79,9 @@ class OnnxEngine:
         )
         if not self.signature.outputs:
             raise EngineError("the model has no outputs")
+        specs = self.signature.inputs + self.signature.outputs
+        self._has_bfloat = any(spec.datatype == "BF16" for spec in specs)
+        self._narrow = {s.name for s in self.signature.inputs if s.datatype == "BF16"}
 
     def run(
         self, inputs: Mapping[str, Array], outputs: tuple[str, ...] | None
@@ -83,11 +89,17 @@ class OnnxEngine:
         """Run the model.
 
         Raises:
-            InferenceError: onnxruntime refused the input; the message is one line.
+            InputRefusedError: It is the input's fault; the message is one line.
+            InferenceError: The model failed.
         """
         names = outputs or tuple(spec.name for spec in self.signature.outputs)
         try:
-            values = self._session.run(list(names), dict(inputs))
+            if self._has_bfloat:
+                values = bfloat.run(self._session, list(names), inputs, self._narrow)
+            else:
+                values = self._session.run(list(names), dict(inputs))
+        except InvalidArgument as error:
+            raise InputRefusedError(f"the model refuses the input: {_one_line(error)}") from error
         except Exception as error:
             raise InferenceError(f"the model failed: {_one_line(error)}") from error
         return dict(zip(names, values, strict=True))
@@ -154,7 +166,9 @@ def _spec(value: Any, what: str) -> TensorSpec:  # noqa: ANN401 - onnxruntime's 
             return TensorSpec(name=value.name, datatype="BYTES", shape=(-1,))
         raise EngineError(f"{what} {value.name} has type {value.type}, which is not supported")
     shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in value.shape)
-    return TensorSpec(name=value.name, datatype=datatype, shape=shape)
+    first = value.shape[0] if value.shape else None
+    rows = first if isinstance(first, str) else ""
+    return TensorSpec(name=value.name, datatype=datatype, shape=shape, rows=rows)
 
 
 def _one_line(error: Exception) -> str:

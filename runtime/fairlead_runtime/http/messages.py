@@ -10,6 +10,7 @@ import orjson
 from fairlead_runtime.protocol.errors import (
     DeadlineError,
     InferenceError,
+    InputRefusedError,
     InvalidRequestError,
     MethodNotAllowedError,
     NotFoundError,
@@ -28,6 +29,7 @@ _STATUS: dict[type[RequestError], int] = {
     NotFoundError: 404,
     MethodNotAllowedError: 405,
     TooLargeError: 413,
+    InputRefusedError: 400,
     OverloadedError: 429,
     InferenceError: 500,
     NotReadyError: 503,

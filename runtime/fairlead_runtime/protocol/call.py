@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fairlead_runtime.protocol.arrays import wrong_tensor
 from fairlead_runtime.protocol.errors import InvalidRequestError
-from fairlead_runtime.protocol.types import InferRequest, Signature, TensorSpec
+from fairlead_runtime.protocol.types import Array, InferRequest, Signature, TensorSpec
 
 Parameters = Mapping[str, bool | int | float | str]
 _SCALARS = (bool, int, float, str)
@@ -109,8 +109,21 @@ def check_datatype(datatype: object, spec: TensorSpec, field: str) -> None:
         raise wrong_tensor(field, f"must be {spec.datatype}, not {datatype!r}", spec.datatype)
 
 
-def check_complete(names: Mapping[str, object], signature: Signature) -> None:
-    """Raise InvalidRequestError unless every input of the model is there."""
-    if len(names) != len(signature.inputs):
-        missing = ", ".join(spec.name for spec in signature.inputs if spec.name not in names)
+def check_inputs(inputs: Mapping[str, Array], signature: Signature) -> None:
+    """Raise InvalidRequestError unless every input is there, each with as many rows as its peers.
+
+    Inputs are peers where the model calls their first dimension the same.
+    """
+    if len(inputs) != len(signature.inputs):
+        missing = ", ".join(spec.name for spec in signature.inputs if spec.name not in inputs)
         raise wrong_tensor("inputs", f"missing: {missing}", missing)
+    if len(inputs) == 1:
+        return
+    rows: dict[str, tuple[str, int]] = {}
+    for spec in signature.inputs:
+        if spec.rows:
+            count = len(inputs[spec.name])
+            peer, its = rows.setdefault(spec.rows, (spec.name, count))
+            if its != count:
+                message = f"{peer} has {its} rows, but {spec.name} has {count}"
+                raise wrong_tensor("inputs", message, "the same number of rows for each")

@@ -114,6 +114,12 @@ class InferenceError(RequestError):
     code = Code.INFERENCE_FAILED
 
 
+class InputRefusedError(InferenceError):
+    """The model cannot take this input: a size or value that its signature does not tell of."""
+
+    code = Code.INVALID_TENSOR
+
+
 class OverloadedError(RequestError):
     """Too many requests are waiting; this one was not tried."""
 

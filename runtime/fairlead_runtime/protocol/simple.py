@@ -10,7 +10,7 @@ import orjson
 
 from fairlead_runtime.protocol.answers import keyed_by_text, plain
 from fairlead_runtime.protocol.arrays import check_shape, shape_text, to_array, wrong_tensor
-from fairlead_runtime.protocol.call import check_complete
+from fairlead_runtime.protocol.call import check_inputs
 from fairlead_runtime.protocol.errors import InvalidRequestError
 from fairlead_runtime.protocol.types import (
     Array,
@@ -116,7 +116,7 @@ def _named(value: object, signature: Signature) -> tuple[dict[str, Array], bool]
             raise wrong_tensor(f"inputs.{name}", message, known)
         inputs[name], single = _rows(data, spec, f"inputs.{name}")
         singles.add(single)
-    check_complete(inputs, signature)
+    check_inputs(inputs, signature)
     if len(singles) > 1:
         message = "give one row for each input, or rows for each"
         raise wrong_tensor("inputs", message, "one row for each, or rows for each")

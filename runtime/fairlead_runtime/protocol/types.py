@@ -42,11 +42,14 @@ class TensorSpec:
         name: Its name in the model.
         datatype: Its datatype in the protocol's words.
         shape: Its dimensions; -1 where any size will do.
+        rows: What the model calls its first dimension; inputs that call it the same need the same
+            number of rows. Empty where it has no name.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    rows: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,8 +21,8 @@ from fairlead_runtime.protocol.arrays import (
 from fairlead_runtime.protocol.call import (
     InferCall,
     Parameters,
-    check_complete,
     check_datatype,
+    check_inputs,
     deadline_of,
     find_input,
     find_output,
@@ -121,7 +121,7 @@ def parse_infer(
         if name in inputs:
             raise wrong_tensor(f"inputs[{index}].name", f"{name!r} is there twice")
         inputs[name] = array
-    check_complete(inputs, signature)
+    check_inputs(inputs, signature)
     if rest is not None and rest.at != len(rest.data):
         more = len(rest.data) - rest.at
         message = f"{more} bytes are left behind the tensors: each needs {_RAW_SIZE}"
