@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fairlead_runtime.engine.session import Engine
-from fairlead_runtime.protocol.errors import InferenceError
+from fairlead_runtime.protocol.errors import RequestError
 from fairlead_runtime.protocol.types import DATATYPES, Array, Signature, TensorSpec
 
 Outputs = Mapping[str, Array | list[Any]]
@@ -64,7 +64,7 @@ def profile(engine: Engine, *, max_rows: int) -> Profile:
         first = {name: array[:1] if axes is None else array for name, array in rows.items()}
         try:
             single_s, alone = _timed(engine, first)
-        except InferenceError as error:
+        except RequestError as error:
             reason = f"trial inputs were refused: {error}"
             continue
         elements = sum(array.size for array in first.values())
@@ -139,7 +139,7 @@ def _influence(engine: Engine, rows: Mapping[str, Array], first: Outputs) -> str
     try:
         both = engine.run(rows, None)
         second = engine.run({name: array[1:] for name, array in rows.items()}, None)
-    except InferenceError as error:
+    except RequestError as error:
         return f"it refused two rows: {error}"
     for name, value in both.items():
         if len(value) != 2:

@@ -6,9 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fairlead_runtime.batching.plan import SplitError, merge, split
+from fairlead_runtime.batching.plan import merge, split
 from fairlead_runtime.engine.session import Engine
-from fairlead_runtime.protocol.errors import InferenceError
 from fairlead_runtime.protocol.types import InferRequest, InferResponse
 
 Result = InferResponse | Exception
@@ -42,7 +41,7 @@ def run(engine: Engine, requests: Sequence[InferRequest]) -> Ran:
         counts = [len(next(iter(request.inputs.values()))) for request in requests]
         merged = merge([request.inputs for request in requests])
         parts = split(engine.run(merged, requests[0].outputs), counts)
-    except (InferenceError, SplitError, MemoryError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is: perhaps it is one request's
         results = [_alone(engine, request) for request in requests]
         return Ran(results, time.perf_counter() - started, failure=error)
     seconds = time.perf_counter() - started

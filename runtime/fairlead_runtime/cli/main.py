@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import importlib.metadata
 import logging
 import os
@@ -83,6 +82,37 @@ def _parser() -> argparse.ArgumentParser:
         kind=positive,
         default=1024,
     )
+    options.add(
+        "--http-edge",
+        "HTTP server: own (the fast one) or asgi (uvicorn)",
+        kind=one_of("own", "asgi"),
+        default="asgi",
+        metavar="EDGE",
+    )
+    options.add(
+        "--keep-alive-s",
+        "seconds that a connection may be idle; longer than the proxy's in front",
+        kind=seconds,
+        default=75.0,
+    )
+    options.add(
+        "--header-timeout-s",
+        "seconds that a request's headers may take",
+        kind=seconds,
+        default=10.0,
+    )
+    options.add(
+        "--body-timeout-s",
+        "seconds that a body may take, and one more for each 16 KiB",
+        kind=seconds,
+        default=30.0,
+    )
+    options.add(
+        "--write-timeout-s",
+        "seconds that a client may take nothing of its answer",
+        kind=seconds,
+        default=30.0,
+    )
     options.add("--max-body-mib", "largest request body in MiB", kind=positive, default=64)
     options.add(
         "--drain-seconds", "most seconds between SIGTERM and the end", kind=seconds, default=20.0
@@ -143,9 +173,13 @@ def _fetch(args: argparse.Namespace) -> int:
 
 
 def _serve(args: argparse.Namespace) -> int:
+    import uvloop
+
     from fairlead_runtime.batching.settings import Mode, Settings
     from fairlead_runtime.dataplane.model import ServedModel
     from fairlead_runtime.engine.session import EngineError, OnnxEngine, cpu_limit, load
+    from fairlead_runtime.http.lifecycle import ListenError
+    from fairlead_runtime.http.limits import Limits
     from fairlead_runtime.http.server import serve
     from fairlead_runtime.metrics.counters import Metrics
     from fairlead_runtime.repository.fetch import digest_of
@@ -172,14 +206,21 @@ def _serve(args: argparse.Namespace) -> int:
         ),
     )
     try:
-        asyncio.run(
+        uvloop.run(
             serve(
                 model,
                 load=make,
                 host=args.host,
                 port=args.http_port,
                 server_version=version(),
-                max_body_bytes=args.max_body_mib << 20,
+                edge=args.http_edge,
+                limits=Limits(
+                    max_body_bytes=args.max_body_mib << 20,
+                    keep_alive_s=args.keep_alive_s,
+                    header_s=args.header_timeout_s,
+                    body_s=args.body_timeout_s,
+                    write_s=args.write_timeout_s,
+                ),
                 drain_s=args.drain_seconds,
                 max_connection_age_s=args.max_connection_age_s,
             )
@@ -187,7 +228,7 @@ def _serve(args: argparse.Namespace) -> int:
     except EngineError as error:
         report.failed("InvalidModel", str(error))
         return 2
-    except SystemExit:  # uvicorn's way to say that the port cannot be opened
-        report.failed("Crashed", f"cannot listen on port {args.http_port}")
+    except ListenError as error:
+        report.failed("Crashed", str(error))
         return 1
     return 0

@@ -26,9 +26,8 @@ class ClientGoneError(Exception):
 class App:
     """The ASGI application of one model."""
 
-    def __init__(self, model: ServedModel, *, server_version: str, max_body_bytes: int) -> None:
-        self._model = model
-        self._routes = Routes(model, server_version=server_version, max_body_bytes=max_body_bytes)
+    def __init__(self, model: ServedModel, routes: Routes) -> None:
+        self._model, self._routes = model, routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

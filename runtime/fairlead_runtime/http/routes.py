@@ -78,7 +78,7 @@ class Routes:
         )
         try:
             if predict is None:
-                response = self._read(request)
+                response = await self._read(request)
             elif request.method != "POST":
                 response = error_response(MethodNotAllowedError("POST"))
             else:
@@ -178,20 +178,20 @@ class Routes:
             headers += [(b"content-encoding", wanted), (b"vary", b"accept-encoding")]
         return Response(200, headers, body)
 
-    def _read(self, request: Request) -> Response:
+    async def _read(self, request: Request) -> Response:
         """Return the answer of everything that only reads."""
         path = request.path.rstrip("/") or "/"
-        found = self._page(path) or self._health(path) or self._of_model(path)
+        found = await self._page(path) or self._health(path) or self._of_model(path)
         if found is None:
             raise NotFoundError(f"there is nothing at {path}")
         if request.method not in ("GET", "HEAD"):
             raise MethodNotAllowedError("GET, HEAD")
         return found
 
-    def _page(self, path: str) -> Response | None:
+    async def _page(self, path: str) -> Response | None:
         model = self._model
         if path == "/metrics":
-            return Response(200, [_TEXT], model.metrics.render())
+            return Response(200, [_TEXT], await model.metrics.rendered())
         if path == "/v2":
             return json_response(self._server)
         if path == "/":
