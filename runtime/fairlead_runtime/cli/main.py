@@ -44,10 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     serve = commands.add_parser(
         "serve",
-        help="serve a model over HTTP",
+        help="serve a model over HTTP and gRPC",
         description=(
-            "Serve a model over HTTP: POST /predict, GET /health, GET /metrics, and the Open "
-            "Inference Protocol v2 under /v2. SIGTERM drains; a second one stops at once."
+            "Serve a model over HTTP: POST /predict, GET /health, GET /metrics, GET /docs, and the "
+            "Open Inference Protocol v2 under /v2; and over gRPC, with health and reflection. "
+            "SIGTERM drains; a second one stops at once."
         ),
     )
     serve.add_argument(
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     options.add("--model-version", "label on metrics and answers", default="1", metavar="VERSION")
     options.add("--host", "address to listen on", default="0.0.0.0")  # noqa: S104 - it serves
     options.add("--http-port", "port to listen on", kind=port, default=8080, also=("PORT",))
+    options.add("--grpc-port", "port to listen on for gRPC; 0 for no gRPC", kind=port, default=9000)
     options.add("--threads", "threads of one inference; none: the CPU limit", kind=positive)
     options.add(
         "--batching",
@@ -176,6 +178,7 @@ def _serve(args: argparse.Namespace) -> int:
     import uvloop
 
     from fairlead_runtime.batching.settings import Mode, Settings
+    from fairlead_runtime.cli.companions import companions
     from fairlead_runtime.dataplane.model import ServedModel
     from fairlead_runtime.engine.session import EngineError, OnnxEngine, cpu_limit, load
     from fairlead_runtime.http.lifecycle import ListenError
@@ -223,6 +226,7 @@ def _serve(args: argparse.Namespace) -> int:
                 ),
                 drain_s=args.drain_seconds,
                 max_connection_age_s=args.max_connection_age_s,
+                companions=companions(args, model, version()),
             )
         )
     except EngineError as error:

@@ -27,6 +27,9 @@ REQUESTS_DROPPED_TOTAL = "model_requests_dropped_total"
 BATCHES_SPLIT_TOTAL = "model_batches_split_total"
 """Counter of batches that failed and were run request by request."""
 
+PLATFORM = "onnxruntime_onnx"
+"""What the inference protocol calls the kind of model that is served."""
+
 STATUS_SUCCESS = "success"
 STATUS_ERROR = "error"
 

@@ -26,7 +26,11 @@ class Companion(Protocol):
     """A server of another protocol, which begins and ends with the HTTP server."""
 
     async def start(self) -> None:
-        """Begin to listen."""
+        """Begin to listen.
+
+        Raises:
+            OSError: The port cannot be opened.
+        """
 
     async def stop(self, grace_s: float) -> None:
         """Accept no more, answer what is there for at most so long, and end."""

@@ -33,7 +33,6 @@ __all__ = ["Request", "Response", "Routes"]
 
 log = logging.getLogger(__name__)
 
-PLATFORM = "onnxruntime_onnx"
 EXTENSIONS = ("binary_tensor_data",)
 _TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 _BINARY = (b"content-type", b"application/octet-stream")
@@ -230,7 +229,7 @@ class Routes:
             return json_response(document, 200 if model.ready else 503)
         if rest:  # an infer that is served would not have come here
             return None
-        body = render_model(model.name, model.version, model.signature(), PLATFORM)
+        body = render_model(model.name, model.version, model.signature(), names.PLATFORM)
         return Response(200, [JSON], body)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.engine.session import Engine
-from fairlead_runtime.http.lifecycle import Companion, Server
+from fairlead_runtime.http.lifecycle import Companion, ListenError, Server
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.routes import Routes
 
@@ -65,7 +65,10 @@ async def serve(
         on_drain=drain_companions,
     )
     for each in companions:
-        await each.start()
+        try:
+            await each.start()
+        except OSError as error:
+            raise ListenError(str(error)) from error
     serving = asyncio.create_task(server.serve())
     loading = asyncio.create_task(model.load(load))
     try:
