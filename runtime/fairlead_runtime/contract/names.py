@@ -39,6 +39,8 @@ MODEL_VERSION_HEADER = "x-fairlead-model-version"
 """Sent with each answer of the model."""
 TIMEOUT_HEADER = "x-request-timeout-ms"
 """How long the client waits, in milliseconds; later the answer is 504, and the model is not run."""
+LONGEST_TIMEOUT_MS = 86_400_000
+"""The longest time limit that is taken: a day."""
 ENVOY_TIMEOUT_HEADER = "x-envoy-expected-rq-timeout-ms"
 """The same, as Envoy tells it to what stands behind it."""
 TRACE_HEADERS = ("traceparent", "tracestate")

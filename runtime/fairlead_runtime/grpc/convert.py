@@ -14,11 +14,11 @@ from fairlead_runtime.protocol.call import (
     Parameters,
     check_datatype,
     check_inputs,
+    check_plain,
     deadline_of,
     find_input,
     find_output,
 )
-from fairlead_runtime.protocol.errors import InvalidRequestError
 from fairlead_runtime.protocol.raw import from_raw, to_raw
 from fairlead_runtime.protocol.types import (
     DATATYPES,
@@ -182,7 +182,6 @@ def _wanted(outputs: Message, signature: Signature) -> tuple[str, ...]:
     for index, output in enumerate(outputs):
         where = f"outputs[{index}]"
         names.append(find_output(output.name, names, signature, f"{where}.name"))
-        if output.parameters and _parameters(output.parameters).get("classification"):
-            message = "is not supported: ask for the output itself"
-            raise InvalidRequestError(f"{where}.parameters.classification", message)
+        if output.parameters:
+            check_plain(_parameters(output.parameters), f"{where}.parameters")
     return tuple(names)

@@ -7,6 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from fairlead_runtime.contract import names
 from fairlead_runtime.dataplane.model import ServedModel
@@ -18,6 +19,7 @@ from fairlead_runtime.http.messages import (
     error_response,
     json_response,
 )
+from fairlead_runtime.http.openapi import openapi
 from fairlead_runtime.protocol import simple, v2
 from fairlead_runtime.protocol.answers import render_infer, render_model
 from fairlead_runtime.protocol.coding import deflate, inflate
@@ -35,6 +37,14 @@ log = logging.getLogger(__name__)
 
 EXTENSIONS = ("binary_tensor_data",)
 _TEXT = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
+# The docs page needs nothing from elsewhere, and nothing else may get into it.
+_POLICY = (
+    b"default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+)
+_PAGE: Headers = [
+    (b"content-type", b"text/html; charset=utf-8"),
+    (b"content-security-policy", _POLICY),
+]
 _BINARY = (b"content-type", b"application/octet-stream")
 _HEADER_LENGTH = b"inference-header-content-length"
 _REQUEST_ID = names.REQUEST_ID_HEADER.encode()
@@ -45,6 +55,8 @@ _ENDPOINTS = [
     "POST /predict",
     "GET /health",
     "GET /metrics",
+    "GET /docs",
+    "GET /openapi.json",
     "GET /v2",
     "GET /v2/models/NAME",
     "POST /v2/models/NAME/infer",
@@ -56,12 +68,13 @@ class Routes:
 
     def __init__(self, model: ServedModel, *, server_version: str, max_body_bytes: int) -> None:
         self.max_body_bytes = max_body_bytes
-        self._model = model
+        self._model, self._server_version = model, server_version
         self._server = {
             "name": "fairlead",
             "version": server_version,
             "extensions": list(EXTENSIONS),
         }
+        self._openapi = b""
         self._version_header = (names.MODEL_VERSION_HEADER.encode(), model.version.encode())
         base = f"/v2/models/{model.name}"
         self._predictions: dict[str, Callable[[Request], Awaitable[Response]]] = {
@@ -193,10 +206,27 @@ class Routes:
             return Response(200, [_TEXT], await model.metrics.rendered())
         if path == "/v2":
             return json_response(self._server)
+        if path == "/openapi.json":
+            return Response(200, [JSON], self._described())
+        if path == "/docs":
+            page = Path(__file__).with_name("docs.html").read_bytes()
+            return Response(200, [*_PAGE], page)
         if path == "/":
             document = {"model": model.name, "version": model.version, "endpoints": _ENDPOINTS}
             return json_response(document)
         return None
+
+    def _described(self) -> bytes:
+        if not self._openapi:
+            model = self._model
+            self._openapi = openapi(
+                model.signature(),
+                model.answering(),
+                name=model.name,
+                version=model.version,
+                server_version=self._server_version,
+            )
+        return self._openapi
 
     def _health(self, path: str) -> Response | None:
         model = self._model
@@ -242,8 +272,9 @@ def _deadline(request: Request, now: float) -> float | None:
     for name in _TIMEOUTS:
         value = request.headers.get(name)
         if value is not None:
-            if not value.isdigit() or len(value) > 12:
-                message = "must be a whole number of milliseconds"
+            most = names.LONGEST_TIMEOUT_MS
+            if not value.isdigit() or len(value) > 12 or int(value) > most:
+                message = f"must be a whole number of milliseconds, {most} at most"
                 raise InvalidRequestError(name.decode(), message, expected="milliseconds")
             return now + int(value) / 1000 if int(value) else None
     return None

@@ -17,7 +17,7 @@ from fairlead_runtime.protocol.types import DATATYPES, Array, TensorSpec
 _PACKED = {
     "UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q",
     "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q",
-    "FP16": "f", "BF16": "f", "FP32": "f", "FP64": "d",
+    "FP16": "d", "BF16": "f", "FP32": "f", "FP64": "d",
 }  # fmt: skip
 _WORDS = {
     "b": "true or false",
@@ -34,8 +34,14 @@ class _WrongTypeError(Exception):
     """An element is not of the wanted type, or rows differ in length."""
 
 
-def to_array(data: object, datatype: str, field: str) -> Array:
+def to_array(data: object, datatype: str, field: str, *, booleans: bool = True) -> Array:
     """Return JSON data, nested or flat, as an array of this datatype.
+
+    Args:
+        data: What JSON held.
+        datatype: The datatype that is wanted.
+        field: Its name in errors.
+        booleans: Whether there may be true or false in it; looking for them takes time.
 
     Raises:
         InvalidRequestError: A value is missing, of another type or too large; the error names
@@ -51,7 +57,11 @@ def to_array(data: object, datatype: str, field: str) -> Array:
     except OverflowError:
         raise _too_large(data, datatype, field) from None
     except (_WrongTypeError, TypeError):
+        if dtype.kind in "iu":
+            return _whole(data, datatype, field)
         raise _first_wrong(data, datatype, field) from None
+    if booleans and _find(data, dtype, field, 0) is not None:
+        raise _first_wrong(data, datatype, field)
     numbers: Array = np.frombuffer(flat, dtype=code) if flat else np.empty(0, dtype=dtype)
     if dtype.kind == "f":
         if numbers.dtype != dtype:
@@ -67,8 +77,6 @@ def _pack(data: list[Any], flat: packed[Any], depth: int) -> tuple[int, ...]:
     """Append all numbers of nested lists to `flat` and return their shape."""
     first = data[0] if data else None
     if type(first) is not list:
-        if type(first) is bool:
-            raise _WrongTypeError
         flat.fromlist(data)
         return (len(data),)
     if depth >= _MAX_DEPTH:
@@ -83,6 +91,20 @@ def _pack(data: list[Any], flat: packed[Any], depth: int) -> tuple[int, ...]:
         elif inner != shape:
             raise _WrongTypeError
     return (len(data), *(inner or ()))
+
+
+def _whole(data: object, datatype: str, field: str) -> Array:
+    """Return numbers as integers where all of them are whole: to JSON, 1.0 is an integer too."""
+    if _find(data, np.dtype(np.float64), field, 0) is None:
+        numbers = to_array(data, "FP64", field)
+        limits = np.iinfo(DATATYPES[datatype])
+        # As floats, the limits of 64 bits are not exact: what reaches them is too large.
+        inside = (numbers >= limits.min) & (numbers < float(limits.max) + (limits.bits < 64))
+        if (numbers % 1 == 0).all() and inside.all():
+            return numbers.astype(DATATYPES[datatype])
+        if (numbers % 1 == 0).all():
+            raise _out_of_range(datatype, field)
+    raise _first_wrong(data, datatype, field)
 
 
 def _objects(data: object, dtype: np.dtype[Any]) -> Array:
@@ -142,7 +164,11 @@ def _too_large(data: object, datatype: str, field: str) -> InvalidRequestError:
         return wrong_tensor(field, f"a number is too large for {datatype}", f"{datatype} numbers")
     if _find(data, dtype, field, 0) is not None:
         return _first_wrong(data, datatype, field)
-    limits = np.iinfo(dtype)
+    return _out_of_range(datatype, field)
+
+
+def _out_of_range(datatype: str, field: str) -> InvalidRequestError:
+    limits = np.iinfo(DATATYPES[datatype])
     span = f"{limits.min} to {limits.max}"
     return wrong_tensor(field, f"{datatype} holds {span}", span)
 
@@ -168,12 +194,12 @@ def _find(data: object, dtype: np.dtype[Any], field: str, depth: int) -> tuple[s
                 return found
         return None
     kind = dtype.kind
-    fine = (
-        (kind == "O" and isinstance(data, str))
-        or (kind == "b" and isinstance(data, bool))
-        or (kind in "iu" and isinstance(data, int) and not isinstance(data, bool))
-        or (kind == "f" and isinstance(data, int | float) and not isinstance(data, bool))
-    )
+    if isinstance(data, bool):
+        fine = kind == "b"
+    elif isinstance(data, int | float):
+        fine = kind == "f" or (kind in "iu" and data % 1 == 0)
+    else:
+        fine = kind == "O" and isinstance(data, str)
     return None if fine else (field, data)
 
 

@@ -54,6 +54,14 @@ def flag(options: Parameters, name: str, field: str, *, otherwise: bool = False)
     return value
 
 
+def check_plain(options: Parameters, field: str) -> None:
+    """Raise InvalidRequestError where an output is wanted as the names of its largest values."""
+    most = options.get("classification", 0)
+    if type(most) is not int or most != 0:
+        message = "is not supported: ask for the output itself"
+        raise InvalidRequestError(f"{field}.classification", message, expected="0, or nothing")
+
+
 def deadline_of(options: Parameters, now: float, deadline: float | None) -> float | None:
     """Return the earlier of a deadline and the one that the parameter `timeout` sets.
 

@@ -19,7 +19,7 @@ from fairlead_runtime.protocol.types import (
     Signature,
     TensorSpec,
 )
-from fairlead_runtime.protocol.v2 import parse_json
+from fairlead_runtime.protocol.v2 import has_booleans, parse_json
 
 _LABELS = frozenset({"BYTES", "INT64", "INT32", "BOOL", "UINT8", "INT8"})
 _KNOWN = frozenset({"features", "inputs", "request_id"})
@@ -73,7 +73,7 @@ def parse_predict(
     Raises:
         InvalidRequestError: They are none for this signature; the message names the field.
     """
-    document = parse_json(body)
+    document, booleans = parse_json(body), has_booleans(body)
     unknown = sorted(document.keys() - _KNOWN)
     if unknown:
         message = "unknown field; a request has features or inputs, and request_id"
@@ -91,10 +91,10 @@ def parse_predict(
             message = f"the model has several inputs: give them by name in inputs ({names})"
             raise InvalidRequestError("features", message, expected="inputs")
         spec = signature.inputs[0]
-        array, single = _rows(document["features"], spec, "features")
+        array, single = _rows(document["features"], spec, "features", booleans=booleans)
         inputs = {spec.name: array}
     else:
-        inputs, single = _named(document["inputs"], signature)
+        inputs, single = _named(document["inputs"], signature, booleans=booleans)
     outputs = tuple(name for name in (chosen.prediction, chosen.probability) if name)
     return PredictRequest(
         infer=InferRequest(id=identity, inputs=inputs, outputs=outputs, deadline=deadline),
@@ -102,7 +102,7 @@ def parse_predict(
     )
 
 
-def _named(value: object, signature: Signature) -> tuple[dict[str, Array], bool]:
+def _named(value: object, signature: Signature, *, booleans: bool) -> tuple[dict[str, Array], bool]:
     if not isinstance(value, dict):
         message = "must be an object from input name to data"
         raise InvalidRequestError("inputs", message, expected="an object")
@@ -114,7 +114,7 @@ def _named(value: object, signature: Signature) -> tuple[dict[str, Array], bool]
             known = ", ".join(each.name for each in signature.inputs)
             message = f"no such input; the model has: {known}"
             raise wrong_tensor(f"inputs.{name}", message, known)
-        inputs[name], single = _rows(data, spec, f"inputs.{name}")
+        inputs[name], single = _rows(data, spec, f"inputs.{name}", booleans=booleans)
         singles.add(single)
     check_inputs(inputs, signature)
     if len(singles) > 1:
@@ -123,13 +123,13 @@ def _named(value: object, signature: Signature) -> tuple[dict[str, Array], bool]
     return inputs, singles.pop()
 
 
-def _rows(data: object, spec: TensorSpec, field: str) -> tuple[Array, bool]:
+def _rows(data: object, spec: TensorSpec, field: str, *, booleans: bool) -> tuple[Array, bool]:
     if data == []:
         raise wrong_tensor(field, "has no rows", "at least one row")
     if not isinstance(data, list) and any(size not in (-1, 1) for size in spec.shape[1:]):
         message = f"must be a list: the input's shape is {shape_text(spec)}"
         raise wrong_tensor(field, message, f"a list of shape {shape_text(spec)}")
-    array = to_array(data, spec.datatype, field)
+    array = to_array(data, spec.datatype, field, booleans=booleans)
     rank = len(spec.shape)
     single = array.ndim == rank - 1
     if single:

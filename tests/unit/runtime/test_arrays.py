@@ -76,3 +76,18 @@ def test_data_nested_too_deep_is_refused(datatype: str) -> None:
 
 def test_strings_keep_their_zero_bytes() -> None:
     assert to_array(["a\0", "b"], "BYTES", "data").tolist() == ["a\0", "b"]
+
+
+def test_whole_floats_are_integers() -> None:
+    assert to_array([1.0, 2], "INT64", "data").tolist() == [1, 2]
+    assert to_array([[255.0]], "UINT8", "data").dtype == np.uint8
+    for data, datatype in ([256.0], "UINT8"), ([2.0**63], "INT64"), ([-1.0], "UINT64"):
+        with pytest.raises(InvalidRequestError, match=f"{datatype} holds"):
+            to_array(data, datatype, "data")
+
+
+@pytest.mark.parametrize("datatype", ["INT32", "FP32"])
+def test_a_boolean_anywhere_among_numbers_is_refused(datatype: str) -> None:
+    with pytest.raises(InvalidRequestError) as refused:
+        to_array([[1, 2], [3, True]], datatype, "data")
+    assert refused.value.field == "data[1][1]"
