@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         "--http-edge",
         "HTTP server: own (the fast one) or asgi (uvicorn)",
         kind=one_of("own", "asgi"),
-        default="asgi",
+        default="own",
         metavar="EDGE",
     )
     options.add(

@@ -91,7 +91,8 @@ class Connection(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
         self._at = _At.START
         self._since = 0.0  # when what is read next began
-        self._head_bytes, self._head_is_new = 0, False
+        self._read_ended_one = False
+        self._resumes = False
         self._reading_paused = self._writing_paused = False
         self._wants_continue = False
         self._ended_at: float | None = None  # when the client ended its sending side
@@ -117,23 +118,22 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
+        self._read_ended_one = False
         while data and self._at is not _At.NOTHING:
             try:
                 self._parser.feed_data(data)
                 break
             except httptools.HttpParserUpgrade as upgrade:
                 # An upgrade is an offer that may be ignored; what follows is plain HTTP again.
-                data = data[upgrade.args[0] :]
+                data = self._same_request() + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
                 self._broken(error)
-        if self._at is _At.HEAD:
+        if self._at is _At.HEAD and not self._read_ended_one:
             # A name or value that never ends is not shown by the parser, so bytes are counted;
-            # not those of the read in which the head began, which other requests may share.
-            if not self._head_is_new:
-                self._head_bytes += len(data)
-                if self._head_bytes > self._limits.max_head_bytes:
-                    self._refuse(self._too_large_head())
-            self._head_is_new = False
+            # not those that came together with the end of another request.
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.max_head_bytes:
+                self._refuse(self._too_large_head())
 
     def eof_received(self) -> bool:
         """Take the end of what the client sends; it may still read."""
@@ -157,18 +157,23 @@ class Connection(asyncio.Protocol):
         """A request line begins."""
         if self._at is _At.NOTHING:
             raise _EnoughError
+        if self._resumes:
+            return
         self._begin()
-        self._head_is_new = True
         self._at, self._since = _At.HEAD, self._loop.time()
 
     def on_url(self, url: bytes) -> None:
         """The request target, or a part of it."""
+        if self._resumes:
+            return
         self._url += url
         if len(self._url) > self._limits.max_url_bytes:
             raise RefusedError(414, "UriTooLong", "the request target is too long")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer: of those only the size matters."""
+        if self._resumes:
+            return
         self._size += len(name) + len(value) + 4
         self._count += 1
         limits = self._limits
@@ -182,8 +187,11 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """The head is there: decide whether to take the body."""
+        if self._resumes:
+            self._resumes = False
+            return
         parser, headers = self._parser, self._headers
-        self._version = parser.get_http_version()
+        self._version, self._method = parser.get_http_version(), parser.get_method()
         check_head(self._version, headers, self._hosts)
         self._keep = parser.should_keep_alive()
         self._at, self._since = _At.BODY, self._loop.time()
@@ -191,7 +199,7 @@ class Connection(asyncio.Protocol):
         if length is not None and int(length) > self._limits.max_body_bytes:
             self._refuse_body()
         elif b"expect" in headers and self._version == "1.1":
-            self._wants_continue = length not in (None, b"0") or b"transfer-encoding" in headers
+            self._wants_continue = self._has_body()
             self._continue()
 
     def on_body(self, body: bytes) -> None:
@@ -206,11 +214,11 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The request is there as a whole."""
-        if self._at is _At.NOTHING:
+        if self._at is _At.NOTHING or (self._parser.should_upgrade() and self._has_body()):
             return
         parts = self._body
         path, query = target(self._url)
-        method = self._parser.get_method().decode("latin-1")
+        method = self._method.decode("latin-1")
         request = Request(
             method,
             path,
@@ -220,7 +228,7 @@ class Connection(asyncio.Protocol):
         )
         keep = self._keep and method != "CONNECT"
         self._at = _At.START if keep else _At.NOTHING
-        self._since = self._loop.time()
+        self._since, self._read_ended_one = self._loop.time(), True
         self._push(
             _Entry(request, None, is_head=method == "HEAD", keep=keep, version=self._version)
         )
@@ -271,7 +279,27 @@ class Connection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
         self._body_bytes = self._size = self._count = self._hosts = self._head_bytes = 0
-        self._version, self._keep = "1.1", False
+        self._version, self._method, self._keep = "1.1", b"", False
+
+    def _has_body(self) -> bool:
+        headers = self._headers
+        if self._method == b"CONNECT":
+            return False
+        return b"transfer-encoding" in headers or int(headers.get(b"content-length", 0)) > 0
+
+    def _same_request(self) -> bytes:
+        """Return what makes a new parser go on with the body of this request, if it has one.
+
+        httptools takes a body behind an offered upgrade for the other protocol's. Java's client
+        makes that offer with its first request, whatever that is.
+        """
+        if self._at is not _At.BODY:
+            return b""
+        self._parser = httptools.HttpRequestParser(self)
+        self._resumes = True
+        length = self._headers.get(b"content-length")
+        size = b"transfer-encoding: chunked" if length is None else b"content-length: " + length
+        return b"POST / HTTP/1.1\r\n%b\r\n\r\n" % size
 
     def _check_sender(self, waited_s: float) -> None:
         limits = self._limits
@@ -296,7 +324,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, why: RefusedError | Response) -> None:
         """Answer in place of a request that is not taken, after those before it, and end."""
-        is_head = self._at is not _At.HEAD and self._parser.get_method() == b"HEAD"
+        is_head = self._method == b"HEAD"
         self._at = _At.NOTHING
         self._wants_continue = False
         self._body.clear()
