@@ -81,6 +81,9 @@ class OnnxEngine:
             raise EngineError("the model has no outputs")
         specs = self.signature.inputs + self.signature.outputs
         self._has_bfloat = any(spec.datatype == "BF16" for spec in specs)
+        if self._has_bfloat and any(spec.datatype == "BYTES" for spec in specs):
+            # onnxruntime's Python takes the one only as its own values, the other only as numpy's.
+            raise EngineError("a model with bfloat16 and strings at once cannot be served")
         self._narrow = {s.name for s in self.signature.inputs if s.datatype == "BF16"}
 
     def run(
