@@ -57,7 +57,7 @@ def served(
     command = [
         sys.executable, "-m", "fairlead_runtime.cli", "serve", str(model),
         "--model-name", "m", "--host", "127.0.0.1", "--http-port", str(port),
-        "--threads", "1", *flags,
+        "--grpc-port", "0", "--threads", "1", *flags,
     ]  # fmt: skip
     with log.open("wb") as output:
         process = subprocess.Popen(
