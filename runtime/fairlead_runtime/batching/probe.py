@@ -43,10 +43,12 @@ class Profile:
     batch_rows: int = 1
     row_elements: int = 1
 
-    def estimate_s(self, elements: int) -> float:
-        """Return about how long an input of this many elements takes."""
+    def elements_within(self, seconds: float) -> float:
+        """Return about how many elements an input may have to take no longer than this."""
+        if not math.isfinite(self.batch_s):
+            return 0
         measured = self.batch_rows * self.row_elements
-        return self.single_s + self.batch_s * elements / max(1, measured)
+        return max(0.0, seconds - self.single_s) * measured / max(self.batch_s, 1e-9)
 
 
 def profile(engine: Engine, *, max_rows: int) -> Profile:

@@ -68,11 +68,12 @@ class Batcher:
         observer: Observer,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._engine, self._settings, self._profile = engine, settings, profile
+        self._engine, self._settings = engine, settings
         self._pool, self._observer, self._clock = pool, observer, clock
         self._order = tuple(spec.name for spec in engine.signature.inputs)
         self._merge, self._inline = choice.merge, choice.inline
         self._adapts = settings.mode in (Mode.AUTO, Mode.OFF)
+        self._large = profile.elements_within(_LARGE * INLINE_LIMIT_S)
         self._loop = asyncio.get_running_loop()
         self._light: Lanes[_Item] = Lanes()  # for the event loop
         self._heavy: Lanes[_Item] = Lanes()  # for the threads
@@ -135,8 +136,10 @@ class Batcher:
     def _is_large(self, request: InferRequest) -> bool:
         if not self._adapts:
             return False
-        elements = sum(array.size for array in request.inputs.values())
-        return self._profile.estimate_s(elements) > _LARGE * INLINE_LIMIT_S
+        elements = 0
+        for array in request.inputs.values():
+            elements += array.size
+        return elements > self._large
 
     def _expire(self, item: _Item) -> None:
         if not item.future.done():

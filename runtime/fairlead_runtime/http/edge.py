@@ -66,9 +66,8 @@ class _Entry:
         self,
         request: Request | None,
         response: Response | None,
-        *,
-        is_head: bool,
-        keep: bool,
+        is_head: bool,  # noqa: FBT001 - one is made for each request, and names cost
+        keep: bool,  # noqa: FBT001
         version: str,
     ) -> None:
         self.request, self.response = request, response
@@ -229,9 +228,7 @@ class Connection(asyncio.Protocol):
         keep = self._keep and method != "CONNECT"
         self._at = _At.START if keep else _At.NOTHING
         self._since, self._read_ended_one = self._loop.time(), True
-        self._push(
-            _Entry(request, None, is_head=method == "HEAD", keep=keep, version=self._version)
-        )
+        self._push(_Entry(request, None, method == "HEAD", keep, self._version))
 
     # What the server calls.
 
@@ -329,7 +326,7 @@ class Connection(asyncio.Protocol):
         self._wants_continue = False
         self._body.clear()
         response = why.response() if isinstance(why, RefusedError) else why
-        self._push(_Entry(None, response, is_head=is_head, keep=False, version=self._version))
+        self._push(_Entry(None, response, is_head, False, self._version))  # noqa: FBT003
 
     def _continue(self) -> None:
         """Ask for the body, once all that was asked before is answered."""

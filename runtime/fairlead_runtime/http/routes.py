@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from fairlead_runtime.contract import names
 from fairlead_runtime.dataplane.model import ServedModel
+from fairlead_runtime.http.ids import RequestIds
 from fairlead_runtime.http.messages import (
     JSON,
     Headers,
@@ -75,6 +75,7 @@ class Routes:
             "extensions": list(EXTENSIONS),
         }
         self._openapi = b""
+        self._ids = RequestIds()
         self._version_header = (names.MODEL_VERSION_HEADER.encode(), model.version.encode())
         base = f"/v2/models/{model.name}"
         self._predictions: dict[str, Callable[[Request], Awaitable[Response]]] = {
@@ -94,8 +95,12 @@ class Routes:
             elif request.method != "POST":
                 response = error_response(MethodNotAllowedError("POST"))
             else:
-                with self._model.metrics.in_flight():
+                metrics = self._model.metrics
+                metrics.answering += 1
+                try:
                     response = await predict(request)
+                finally:
+                    metrics.answering -= 1
         except RequestError as error:
             if predict is not None:
                 self._model.metrics.failed()
@@ -122,7 +127,7 @@ class Routes:
         deadline = _deadline(request, time.monotonic())
         body = await self._plain_body(request)
         asked = simple.parse_predict(body, signature, chosen, deadline=deadline)
-        request_id = asked.infer.id or _request_id(request) or str(uuid.uuid4())
+        request_id = asked.infer.id or _request_id(request) or self._ids.next()
         answer = await model.infer(asked.infer)
         body = simple.render_predict(
             answer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import unquote
 
@@ -58,6 +59,7 @@ def check_head(version: str, headers: Mapping[bytes, bytes], hosts: int) -> None
         raise RefusedError(417, "ExpectationFailed", message)
 
 
+@lru_cache(maxsize=256)
 def target(url: bytes) -> tuple[str, bytes]:
     """Return the path, percent-decoded, and the query of a request target in any of its forms."""
     if not url.startswith((b"/", b"*")) and b"://" in url:
@@ -89,8 +91,8 @@ def head(
     for name, value in headers:
         if b"\n" in value or b"\r" in value:
             continue  # whatever it was: it will not become a header of its own, or a body
-        lines.append(b"%b: %b\r\n" % (name, value))
+        lines += (name, b": ", value, b"\r\n")
     if connection:
-        lines.append(b"connection: %b\r\n" % connection)
+        lines += (b"connection: ", connection, b"\r\n")
     lines.append(b"content-length: %d\r\n\r\n" % length)
     return b"".join(lines)

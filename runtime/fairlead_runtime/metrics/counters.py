@@ -28,7 +28,12 @@ _DROPPED = ("queue_full", "deadline", "cancelled")
 
 
 class Metrics:
-    """Metrics of one model in one process; written by the event loop, rendered in a thread."""
+    """Metrics of one model in one process; written by the event loop, rendered in a thread.
+
+    Attributes:
+        answering: Requests that are being answered. Where `in_flight` costs too much they are
+            counted here.
+    """
 
     def __init__(self, *, model_name: str, model_version: str) -> None:
         self.registry = CollectorRegistry()
@@ -41,7 +46,7 @@ class Metrics:
         self._latency = Distribution(_BUCKETS_S)
         self._queue, self._inference = Distribution(_SHORT_S), Distribution(_SHORT_S)
         self._rows, self._requests = Distribution(_SIZES), Distribution(_SIZES)
-        self._answering = 0
+        self.answering = 0
         self._waiting: Callable[[], int] = int
         self._register()
         self._info = Gauge(
@@ -78,7 +83,7 @@ class Metrics:
             version,
         )
         ours.gauge(
-            names.REQUESTS_IN_FLIGHT, "Requests that are being answered.", lambda: self._answering
+            names.REQUESTS_IN_FLIGHT, "Requests that are being answered.", lambda: self.answering
         )
         ours.gauge(names.REQUESTS_WAITING, "Requests that wait for the model.", self._read_waiting)
         ours.counter(
@@ -121,11 +126,11 @@ class Metrics:
     @contextmanager
     def in_flight(self) -> Iterator[None]:
         """Count a request as being answered meanwhile."""
-        self._answering += 1
+        self.answering += 1
         try:
             yield
         finally:
-            self._answering -= 1
+            self.answering -= 1
 
     def batch(self, *, requests: int, rows: int, seconds: float) -> None:
         """Note a run of the model."""
