@@ -107,17 +107,13 @@ def _posting(summary: str, request: str, response: str, example: Any) -> dict[st
         status: {"description": what, "content": {"application/json": {"schema": _ref("Error")}}}
         for status, what in _ERRORS.items()
     }
-    content = {"application/json": {"schema": _ref(response)}}
+    content: dict[str, Any] = {"application/json": {"schema": _ref(response)}}
+    if response == "InferResponse":  # where raw tensors are asked for: JSON, and they behind it
+        content["application/octet-stream"] = {}
     return {
         "summary": summary,
-        "parameters": [
-            {
-                "name": names.TIMEOUT_HEADER,
-                "in": "header",
-                "description": "How long the caller waits, in milliseconds; 0 for no limit.",
-                "schema": {"type": "integer", "minimum": 0, "maximum": names.LONGEST_TIMEOUT_MS},
-            }
-        ],
+        "description": f"The header {names.TIMEOUT_HEADER} says how many milliseconds the caller "
+        "waits; later the answer is 504.",
         "requestBody": {"required": True, "content": {"application/json": body}},
         "responses": {"200": {"description": "The answer", "content": content}, **errors},
     }

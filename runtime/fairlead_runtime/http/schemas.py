@@ -100,8 +100,7 @@ def predict_response(*, probability: bool) -> Schema:
 
 def infer_request(signature: Signature) -> Schema:
     """Return the schema of a request of the inference protocol, in JSON."""
-    whole = {"type": "integer", "minimum": 0, "description": "Microseconds; 0 for no limit."}
-    parameters = _parameters(timeout=whole, binary_data_output={"type": "boolean"})
+    parameters = _parameters(binary_data_output={"type": "boolean"})
     names = [spec.name for spec in signature.outputs]
     return {
         "type": "object",

@@ -95,15 +95,15 @@ def _pack(data: list[Any], flat: packed[Any], depth: int) -> tuple[int, ...]:
 
 def _whole(data: object, datatype: str, field: str) -> Array:
     """Return numbers as integers where all of them are whole: to JSON, 1.0 is an integer too."""
-    if _find(data, np.dtype(np.float64), field, 0) is None:
+    if _find(data, DATATYPES[datatype], field, 0) is None:
         numbers = to_array(data, "FP64", field)
         limits = np.iinfo(DATATYPES[datatype])
-        # As floats, the limits of 64 bits are not exact: what reaches them is too large.
-        inside = (numbers >= limits.min) & (numbers < float(limits.max) + (limits.bits < 64))
-        if (numbers % 1 == 0).all() and inside.all():
+        # Beyond 2^53 a float may stand for its neighbours as well, and so for a number too large.
+        exact = 1 << 53
+        most, least = min(limits.max, exact), max(limits.min, -exact)
+        if ((numbers >= least) & (numbers <= most)).all():
             return numbers.astype(DATATYPES[datatype])
-        if (numbers % 1 == 0).all():
-            raise _out_of_range(datatype, field)
+        raise _out_of_range(datatype, field)
     raise _first_wrong(data, datatype, field)
 
 

@@ -114,7 +114,9 @@ def parse_infer(
         view = memoryview(body)
         head, rest = body[:header_length], _Rest(view[header_length:])
     document, booleans = parse_json(head), has_booleans(head)
-    identity = document.get("id") or ""
+    identity = document.get("id")
+    if identity is None:
+        identity = ""
     if not isinstance(identity, str):
         raise InvalidRequestError("id", "must be a string", expected="a string")
     given = document.get("inputs")
