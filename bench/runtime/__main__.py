@@ -36,7 +36,7 @@ SCENARIOS = {
 def main() -> int:
     """Run it and print a table, and `name: value` lines at the end."""
     parser = argparse.ArgumentParser(prog="bench.runtime", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=2.0, help="of each round of load")
+    parser.add_argument("--seconds", type=int, default=2, help="of each round of load")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--peers", default="", help="Python that has the peers; none: only ours")
     parser.add_argument("--scenario", action="append", choices=list(SCENARIOS))
@@ -78,7 +78,7 @@ def _model(
         alone: dict[int, list[float]] = defaultdict(list)
         for repetition in range(args.repetitions):
             for batch in (1, 32):
-                alone[batch].append(_alone(path, sizes[0], batch, min(1.0, args.seconds)))
+                alone[batch].append(_alone(path, sizes[0], batch, min(1, args.seconds)))
             for name in names:
                 _, connections, rows = SCENARIOS[name]
                 lua = script(folder / f"{name}.lua", row_json(sizes[0], rows))

@@ -35,7 +35,7 @@ def script(path: Path, body: bytes, kind: str = "application/json", **headers: s
 
 
 def press(
-    server: Running, lua: Path, *, connections: int, seconds: float, path: str | None = None
+    server: Running, lua: Path, *, connections: int, seconds: int, path: str | None = None
 ) -> Load:
     """Load a server for a while.
 
@@ -45,7 +45,7 @@ def press(
     before = server.cpu_s()
     url = f"http://127.0.0.1:{server.port}{path or server.path}"
     done = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "-s", str(lua), url],
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(lua), url],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     cpu_s = server.cpu_s() - before
