@@ -75,7 +75,7 @@ def parse_infer(
             raise wrong_tensor(f"{field}.name", f"{spec.name!r} is there twice")
         check_datatype(tensor.datatype, spec, f"{field}.datatype")
         shape = tuple(tensor.shape)
-        if any(size < 0 for size in shape):
+        if min(shape, default=0) < 0:
             raise wrong_tensor(f"{field}.shape", "must be 0 or more each", shape_text(spec))
         check_shape(shape, spec, f"{field}.shape")
         if raw:

@@ -133,13 +133,14 @@ def _flatten(data: object, flat: list[Any], depth: int) -> tuple[int, ...]:
 
 def check_shape(shape: tuple[int, ...], spec: TensorSpec, field: str) -> None:
     """Raise InvalidRequestError unless the model takes this shape."""
-    fits = len(shape) == len(spec.shape) and all(
-        want in (-1, have) for want, have in zip(spec.shape, shape, strict=True)
-    )
+    fits, elements = len(shape) == len(spec.shape), 1
+    for want, have in zip(spec.shape, shape, strict=False):
+        fits = fits and want in (-1, have)
+        elements *= have or 1
     if not fits:
         message = f"shape {list(shape)} does not fit {shape_text(spec)} of input {spec.name}"
         raise wrong_tensor(field, message, shape_text(spec))
-    if math.prod(max(size, 1) for size in shape) > _MOST_ELEMENTS:
+    if elements > _MOST_ELEMENTS:
         raise wrong_tensor(field, f"shape {list(shape)} is too large", shape_text(spec))
 
 
