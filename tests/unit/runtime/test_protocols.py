@@ -248,3 +248,18 @@ def test_a_wrong_predict_request_is_refused_by_field(document: object, message: 
     with pytest.raises(InvalidRequestError) as refused:
         predict(document)
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"features": [1, 2, true]}',
+        b'{"features": [1, 2, false]}',
+        b'{"features": true}',
+        b'{"inputs": {"x": [[1, false, 3]]}, "request_id": "u"}',
+        b'{"request_id": "[", "features": [true, 2, 3]}',
+    ],
+)
+def test_a_boolean_is_never_taken_for_a_number(body: bytes) -> None:
+    with pytest.raises(InvalidRequestError):
+        simple.parse_predict(body, CLASSIFIER, simple.answering(CLASSIFIER))
