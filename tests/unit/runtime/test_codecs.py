@@ -83,6 +83,7 @@ def test_float32_becomes_the_nearest_bfloat16_and_halves_the_even_one() -> None:
         (bytes(8) + b"?", "BYTES", "x: has 2 strings and more bytes behind them"),
         (b"\x00\x00", "BYTES", "x: has 0 strings and more bytes behind them"),
     ],
+    ids=["short", "boolean", "few", "cut", "no_text", "more", "cut_length"],
 )
 def test_wrong_raw_bytes_are_refused(data: bytes, datatype: str, message: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:
@@ -229,6 +230,7 @@ def test_a_bomb_is_refused_before_it_is_inflated() -> None:
         (zlib.compress(b"abc") + b"?", "deflate", "body: is not deflate: more follows"),
         (b"abc", "br", "content-encoding: br is not supported; send gzip, deflate or none"),
     ],
+    ids=["no_gzip", "cut", "empty", "gzip_and_more", "deflate_and_more", "unknown"],
 )
 def test_a_broken_coding_is_refused(body: bytes, coding: str, message: str) -> None:
     with pytest.raises(InvalidRequestError) as refused:
