@@ -17,6 +17,9 @@ from fairlead_runtime.protocol.types import DATATYPES, Array, Signature, TensorS
 Outputs = Mapping[str, Array | list[Any]]
 RELATIVE_TOLERANCE = 1e-4
 """By how much an answer in a batch may differ from the one alone, relative to the output's size."""
+INLINE_LIMIT_S = 0.002
+"""A batch that takes longer than this runs in a thread: the event loop has others to serve."""
+_TOO_SLOW_S = 5.0  # beyond that, trying costs more than knowing is worth
 _OPEN_AXES = (8, 64, 224)  # sizes tried where a model leaves an axis open: text, series, images
 _LARGEST = 1 << 22  # elements of a trial input
 _BUDGET_S = 0.05
@@ -31,7 +34,7 @@ class Profile:
         merges: Rows of several requests may run together, with the same results.
         reason: Why they may not; empty where they may.
         single_s: Time of one row.
-        batch_s: Time of `batch_rows` rows at once; the single one's where rows do not merge.
+        batch_s: Time of `batch_rows` rows at once; the single one's where no batch was tried.
         batch_rows: Rows of the measured batch.
         row_elements: Elements of one row of the trial input, all inputs together.
     """
@@ -78,9 +81,13 @@ def profile(engine: Engine, *, max_rows: int) -> Profile:
                 batch_s=single_s,
                 row_elements=elements,
             )
-        differs = _influence(engine, rows, alone)
+        if single_s > _TOO_SLOW_S:
+            differs: str | None = f"one row takes {single_s:.3g} s, too long to try more of them"
+        else:
+            differs = _influence(engine, rows, alone)
         batch_s, count = single_s, 1
-        if differs is None and max_rows > 1:
+        # Where one row is too slow for the event loop already, a batch need not be measured.
+        if differs is None and max_rows > 1 and single_s <= INLINE_LIMIT_S:
             count = max(2, min(max_rows, _LARGEST // max(1, elements)))
             batch = {name: np.repeat(array, count, 0) for name, array in first.items()}
             batch_s, _ = _timed(engine, batch)

@@ -14,9 +14,9 @@ from concurrent.futures import Executor
 from typing import Protocol
 
 from fairlead_runtime.batching.plan import Lanes, shape_key
-from fairlead_runtime.batching.probe import Profile
+from fairlead_runtime.batching.probe import INLINE_LIMIT_S, Profile
 from fairlead_runtime.batching.run import Ran, run
-from fairlead_runtime.batching.settings import INLINE_LIMIT_S, Choice, Mode, Settings
+from fairlead_runtime.batching.settings import Choice, Mode, Settings
 from fairlead_runtime.engine.session import Engine
 from fairlead_runtime.protocol.errors import DeadlineError, NotReadyError, OverloadedError
 from fairlead_runtime.protocol.types import InferRequest, InferResponse

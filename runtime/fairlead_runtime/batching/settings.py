@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fairlead_runtime.batching.probe import Profile
-
-INLINE_LIMIT_S = 0.002
-"""A batch that takes longer than this runs in a thread: the event loop has others to serve."""
+from fairlead_runtime.batching.probe import INLINE_LIMIT_S, Profile
 
 
 class Mode(StrEnum):

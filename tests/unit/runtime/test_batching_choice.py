@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,6 +18,7 @@ from fairlead_runtime.batching.settings import Choice, Mode, Settings, choose
 from fairlead_runtime.engine.padded import PaddedEngine, fixed_batch
 from fairlead_runtime.engine.session import OnnxEngine
 from fairlead_runtime.protocol.errors import InferenceError
+from fairlead_runtime.protocol.types import Array
 from tests import models
 
 
@@ -40,6 +44,32 @@ def test_rows_of_an_ordinary_model_merge(tmp_path: Path) -> None:
     assert found.merges
     assert (found.batch_rows, found.row_elements) == (32, 3)
     assert 0 < found.single_s < math.inf
+
+
+class Counting:
+    """An engine that counts the rows it is tried with, and can be slow."""
+
+    def __init__(self, engine: OnnxEngine, delay_s: float) -> None:
+        self.engine, self.delay_s, self.signature = engine, delay_s, engine.signature
+        self.rows: list[int] = []
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: tuple[str, ...] | None
+    ) -> dict[str, Array | list[Any]]:
+        self.rows.append(len(inputs["x"]))
+        time.sleep(self.delay_s)
+        return self.engine.run(inputs, outputs)
+
+
+def test_a_slow_model_is_not_tried_with_a_full_batch(tmp_path: Path) -> None:
+    slow = Counting(engine(models.classifier(tmp_path / "m.onnx")), 0.06)
+    found = profile(slow, max_rows=64)
+    assert found.merges
+    assert slow.rows == [1, 2, 1]
+    assert not choose(Settings(), found, room=None).inline
+    fast = Counting(engine(models.classifier(tmp_path / "m.onnx")), 0.0)
+    assert profile(fast, max_rows=64).merges
+    assert 64 in fast.rows
 
 
 def test_a_model_that_mixes_its_rows_is_found_out(tmp_path: Path) -> None:
