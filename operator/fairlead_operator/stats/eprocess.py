@@ -234,7 +234,7 @@ def _crossing(rejected: Callable[[float], bool], end: Literal["low", "high"]) ->
     left, right = -60.0, 60.0
     if not rejected(left if end == "low" else right):
         return -math.inf if end == "low" else math.inf
-    for _ in range(60):
+    for _ in range(48):
         middle = (left + right) / 2
         if rejected(middle) == (end == "low"):
             left = middle

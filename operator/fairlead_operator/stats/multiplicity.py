@@ -46,7 +46,7 @@ def holm(p_values: Sequence[float | None], alpha: float = 0.05) -> Adjusted:
     check_share(alpha, "alpha")
     m = len(p_values)
     adjusted: list[float | None] = [None] * m
-    levels = [alpha / m] * m
+    levels = [alpha / max(m, 1)] * m
     largest = 0.0
     for rank, index in enumerate(_order(p_values)):
         p = p_values[index]
@@ -74,7 +74,7 @@ def benjamini_hochberg(p_values: Sequence[float | None], alpha: float = 0.05) ->
     check_share(alpha, "alpha")
     m = len(p_values)
     adjusted: list[float | None] = [None] * m
-    levels = [alpha / m] * m
+    levels = [alpha / max(m, 1)] * m
     smallest = 1.0
     for rank, index in reversed(list(enumerate(_order(p_values), start=1))):
         p = p_values[index]
