@@ -78,6 +78,12 @@ def test_the_least_rate_is_best_where_the_goal_is_a_decrease(counted: list[Binar
     )
 
 
+def test_the_prior_is_that_of_the_rate_whatever_the_goal() -> None:
+    """Beta(1, 9) has mean 0.1, so that 0.5 of 1000 units is worse than an arm without units."""
+    best = probability_to_be_best([Binary(), Binary(1000, 500)], prior=(1, 9), goal="decrease")
+    assert best.probabilities[0] > 0.99
+
+
 def test_arms_without_units_share_equally() -> None:
     assert probability_to_be_best([Binary()] * 4).probabilities == pytest.approx((0.25,) * 4)
 

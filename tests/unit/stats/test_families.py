@@ -202,6 +202,14 @@ def test_smaller_effects_and_more_power_cost_units(base: float, lift: float, by:
     assert plan_rate(base, lift, shares=(1, 1, 1)).sequential_units > plan.sequential_units
 
 
+def test_two_treatments_are_planned_at_half_the_level_and_the_smallest_decides() -> None:
+    three = plan_mean(1, 0.1, shares=(50, 10, 40))
+    assert three.alpha == 0.025
+    pair = plan_mean(1, 0.1, shares=(50, 10), alpha=0.025)
+    assert three.fixed_units == pytest.approx(pair.fixed_units * 100 / 60, rel=1e-3)
+    assert three.units_per_arm[1] == pytest.approx(pair.units_per_arm[1], rel=1e-3)
+
+
 def test_days_follow_from_the_traffic_and_the_outcome_window() -> None:
     plan = plan_rate(0.1, 0.1, units_per_day=1000, outcome_days=7)
     assert plan.fixed_days == pytest.approx(plan.fixed_units / 1000 + 7)
