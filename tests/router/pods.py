@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import struct
 from dataclasses import dataclass, field
 
 import h2.config
@@ -23,14 +24,14 @@ class Pod:
         name: What it calls itself in its answers.
         host: Its address on loopback.
         status: What it answers with.
-        grpc_status: Sent as a trailer with HTTP/2 answers, where it is set.
+        grpc_status: The trailer of its answers to gRPC.
         seen: The headers of each request, with the protocol as `:protocol`.
     """
 
     name: str
     host: str
     status: int = 200
-    grpc_status: str | None = None
+    grpc_status: str = "0"
     seen: list[dict[str, str]] = field(default_factory=list)
     _servers: list[asyncio.Server] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -99,7 +100,10 @@ class Pod:
 
     def _end(self, link: h2.connection.H2Connection, stream: int, headers: dict[str, str]) -> None:
         body = self._answer(headers, "HTTP/2")
-        link.send_headers(stream, [(":status", str(self.status))])
-        link.send_data(stream, body, end_stream=self.grpc_status is None)
-        if self.grpc_status is not None:
+        grpc = headers.get("content-type") == "application/grpc"
+        kind = "application/grpc" if grpc else "application/json"
+        link.send_headers(stream, [(":status", str(self.status)), ("content-type", kind)])
+        framed = struct.pack("!BI", 0, len(body)) + body if grpc else body
+        link.send_data(stream, framed, end_stream=not grpc)
+        if grpc:
             link.send_headers(stream, [("grpc-status", self.grpc_status)], end_stream=True)

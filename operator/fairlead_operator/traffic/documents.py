@@ -6,6 +6,7 @@ them are written. `address` sees to that; each document has a version of its own
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -75,6 +76,7 @@ def bootstrap_file(settings: Settings) -> str:
     return _text(bootstrap(settings))
 
 
+@functools.lru_cache(maxsize=64)  # one pass asks several times, for each router
 def versions(configuration: Configuration, settings: Settings) -> Versions:
     """Return the versions of a configuration's documents."""
     rendered = _rendered(configuration, settings)
