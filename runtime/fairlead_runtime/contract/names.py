@@ -45,3 +45,12 @@ ENVOY_TIMEOUT_HEADER = "x-envoy-expected-rq-timeout-ms"
 """The same, as Envoy tells it to what stands behind it."""
 TRACE_HEADERS = ("traceparent", "tracestate")
 """W3C trace context: sent back as it came."""
+
+UNIT_HEADER = "x-fairlead-unit"
+"""Set by the router from salt and user; what it picks the arm by. A client's own is overwritten."""
+VARIANT_HEADER = "x-fairlead-variant"
+"""Sent by the router with each answer: the variant whose pod answered."""
+EXPERIMENT_HEADER = "x-fairlead-experiment"
+"""Sent by the router with each answer while an experiment splits the traffic: its name."""
+COMPARE_HEADER = "x-fairlead-compare"
+"""On both copies of a mirrored request whose outputs are kept to be compared."""
