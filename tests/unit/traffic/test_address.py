@@ -182,6 +182,7 @@ def test_on_the_way_back_the_winner_has_everything_before_the_address_flips() ->
     world.want = Want(stable=CANDIDATE)
     move = world.act()
     assert move.hold is Hold.CAPACITY_MISSING
+    assert move.floors == {STABLE.key: 4, CANDIDATE.key: 4}
     world.cooperate()
     move = world.act()
     assert move.select == ROUTER
@@ -279,6 +280,32 @@ def test_a_pass_that_is_cut_off_anywhere_is_taken_up(state: State, until: int) -
             world.cooperate()
         world.rest()
     assert world.written == documents.of(a_split(10_000))
+
+
+def flipped_but_not_remembered() -> World:
+    """Return an address whose pass was cut off right after the flip."""
+    world = World(a_want(1_000))
+    world.act()
+    world.cooperate()
+    world.act(until=2)
+    assert (world.selected, world.memory.state) == (ROUTER, State.STARTING)
+    return world
+
+
+def test_a_flip_that_nobody_remembers_is_not_taken_back() -> None:
+    world = flipped_but_not_remembered()
+    world.live["r2"] = None
+    move = world.act()
+    assert (move.select, move.memory.state) == (ROUTER, State.SETTLING)
+
+
+def test_a_flip_that_nobody_remembers_is_drained_all_the_same() -> None:
+    world = flipped_but_not_remembered()
+    world.want = a_want()
+    world.connections = 1
+    move = world.act()
+    assert (move.select, move.memory.state) == (STABLE.key, State.DRAINING)
+    assert move.configuration is not None
 
 
 def test_a_split_whose_control_has_not_the_address_is_refused() -> None:
