@@ -79,9 +79,11 @@ COMPONENTS = {
         Component("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", ("kubeconform",)),
         Component("kwok", "sigs.k8s.io/kwok/cmd/kwok", ("kwok",)),
         Component("kind", "sigs.k8s.io/kind", ("kind",)),
+        Component("minio", "github.com/minio/minio", ("minio",)),
     )
 }
-DEFAULT = tuple(name for name in COMPONENTS if name != "kind")
+DEFAULT = tuple(name for name in COMPONENTS if name not in ("kind", "minio"))
+"""Not kind, which only helps where a container engine is, nor MinIO, which only tests need."""
 
 
 def input_hash(component: Component, sources: Path = SOURCES) -> str:
