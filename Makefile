@@ -56,6 +56,9 @@ requirements: $(STAMP)  ## Write requirements/*.txt anew from pyproject.toml
 	$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	  --no-emit-index-url --no-emit-find-links --extra operator --extra runtime --group dev \
 	  pyproject.toml -o requirements/dev.txt
+	for x in requirements/build requirements/envoy bench/runtime/peers/requirements; do \
+	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
+	    --no-emit-index-url --no-emit-find-links $$x.in -o $$x.txt; done
 
 .PHONY: build
 build: $(STAMP)  ## Build the cluster's parts into the cache (once per machine)
@@ -85,7 +88,7 @@ test: check  ## Everything that proves it: API server, chart, images, retraining
 .PHONY: test-control-plane
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
 	$(PY) -m pytest $(PYTEST) tests/functional -m "not slow"
-	$(PY) -m pytest $(PYTEST) tests/packaging tests/apiserver tests/chart tests/examples
+	$(PY) -m pytest $(PYTEST) tests/packaging tests/apiserver tests/chart tests/examples tests/simulation
 
 .PHONY: test-node
 test-node: $(STAMP)  ## The part of `make test` that needs a node
@@ -93,13 +96,28 @@ test-node: $(STAMP)  ## The part of `make test` that needs a node
 	$(PY) -m pytest $(PYTEST) tests/e2e
 
 .PHONY: test-integrations
-test-integrations: $(STAMP)  ## Beside `make test`: the tools with PyTorch and in the runtime's own environment
+test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router
 	$(PY) -m pytest $(PYTEST) tests/functional -m slow
+	$(PY) -m pytest $(PYTEST) tests/router
+
+.PHONY: soak
+soak: $(STAMP)  ## 200,000 malformed requests against the runtime (about four minutes)
+	MALFORMED=200000 $(PY) -m pytest $(PYTEST) tests/functional/test_malformed.py --timeout 900
 
 .PHONY: bench-operator
 bench-operator: $(STAMP)  ## 300 ModelDeployments at once on a control plane with kwok
 	$(PYTHON) -m cluster build kubernetes kwok
 	$(PY) bench/operator_scale.py
+
+PEERS ?= $(HOME)/.cache/fairlead/venv/peers
+$(PEERS)/.stamp: bench/runtime/peers/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+.PHONY: bench-runtime
+bench-runtime: $(STAMP) $(PEERS)/.stamp  ## The runtime beside its peers, on loopback (needs wrk)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime --peers $(PEERS)/bin/python
 
 .PHONY: clean
 clean:  ## Undo: the cluster and everything it left, build products, the environment

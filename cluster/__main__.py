@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from cluster import build, imagetool, node, provider
+from cluster import build, imagetool, kind, kindimage, node, provider
 from cluster.paths import ClusterError, cache_dir, log
 
 
@@ -30,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands.add_parser("status", help="say what runs; exit 1 where nothing does")
     cleaning = commands.add_parser("clean", help="undo everything that `up` changed on the machine")
     cleaning.add_argument("--cache", action="store_true", help="remove all builds as well")
+    commands.add_parser("kind-image", help="make a node image for kind; print its name")
     kubectl = commands.add_parser("kubectl", help="run kubectl on the cluster")
     kubectl.add_argument("rest", nargs=argparse.REMAINDER, help="its arguments")
     args = parser.parse_args(argv)
@@ -46,6 +47,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     if args.command == "build":
         build.build_all(args.component or build.DEFAULT)
+        return 0
+    if args.command == "kind-image":
+        engine = kind.engine()
+        if engine is None:
+            raise ClusterError("no container engine answers: install Docker or Podman")
+        print(kindimage.ensure(imagetool.Tool(engine)))
         return 0
     if args.command == "clean":
         _clean(with_cache=args.cache)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from cluster import debian
@@ -64,11 +65,7 @@ def _root_file_system() -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".rootfs-") as scratch:
         root = Path(scratch) / "root"
-        keyring = [f"--keyring={_KEYRING}"] if _KEYRING.exists() else []
-        _run([
-            "debootstrap", "--variant=minbase", *keyring, f"--include={','.join(_PACKAGES)}",
-            _SUITE, str(root), _mirror(),
-        ])  # fmt: skip
+        bootstrap(root, _PACKAGES)
         _trim(root)
         partial = target.with_suffix(".partial")
         _run(["tar", "-C", str(root), "--numeric-owner", "--one-file-system", "-cf",
@@ -76,6 +73,13 @@ def _root_file_system() -> Path:
         partial.rename(target)
     log(f"made the base in {time.monotonic() - started:.0f} s")
     return target
+
+
+def bootstrap(root: Path, packages: Iterable[str]) -> None:
+    """Make a Debian file system in a new folder."""
+    keyring = [f"--keyring={_KEYRING}"] if _KEYRING.exists() else []
+    include = f"--include={','.join(packages)}"
+    _run(["debootstrap", "--variant=minbase", *keyring, include, _SUITE, str(root), _mirror()])
 
 
 def _trim(root: Path) -> None:

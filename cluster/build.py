@@ -26,6 +26,10 @@ KUBERNETES_VERSION = "v1.35.4"
 _PROGRESS_S = 15.0
 _STRIP = "-s -w"
 _VERSION_VARIABLE = "k8s.io/component-base/version"
+_KUBERNETES = (
+    f"{_STRIP} -X {_VERSION_VARIABLE}.gitVersion={KUBERNETES_VERSION} "
+    f"-X {_VERSION_VARIABLE}.gitMajor=1 -X {_VERSION_VARIABLE}.gitMinor=35"
+)
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,7 @@ COMPONENTS = {
                 "kubelet",
                 "kubectl",
             ),
-            f"{_STRIP} -X {_VERSION_VARIABLE}.gitVersion={KUBERNETES_VERSION} "
-            f"-X {_VERSION_VARIABLE}.gitMajor=1 -X {_VERSION_VARIABLE}.gitMinor=35",
+            _KUBERNETES,
         ),
         Component("pause", ".", ("pause",)),
         Component("coredns", ".", ("coredns",)),
@@ -79,11 +82,11 @@ COMPONENTS = {
         Component("kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", ("kubeconform",)),
         Component("kwok", "sigs.k8s.io/kwok/cmd/kwok", ("kwok",)),
         Component("kind", "sigs.k8s.io/kind", ("kind",)),
+        Component("kubeadm", ".", ("kubeadm",), _KUBERNETES),
         Component("minio", "github.com/minio/minio", ("minio",)),
     )
 }
-DEFAULT = tuple(name for name in COMPONENTS if name not in ("kind", "minio"))
-"""Not kind, which only helps where a container engine is, nor MinIO, which only tests need."""
+DEFAULT = tuple(name for name in COMPONENTS if name not in ("kind", "kubeadm", "minio"))
 
 
 def input_hash(component: Component, sources: Path = SOURCES) -> str:

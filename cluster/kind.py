@@ -14,6 +14,9 @@ from cluster.paths import ClusterError, log, state_dir
 NAME = "fairlead"
 _ENGINES = ("docker", "podman")
 _ANSWER_S = 10
+_NETWORK = "kind"
+"""The engine's network that all kind clusters of a machine share."""
+_NETWORK_IS_OURS = "network-is-ours"
 _METRICS_IMAGE = "localhost/fairlead/metrics-server:1"
 
 
@@ -55,8 +58,18 @@ class Kind:
         self.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         image = os.environ.get("FAIRLEAD_KIND_IMAGE")
         log(f"creating the kind cluster {NAME} with {self._engine}")
+        if not self._has_network():
+            (self.kubeconfig.parent / _NETWORK_IS_OURS).touch()
         args = ["create", "cluster", "--name", NAME, "--wait", "180s"]
-        self._kind(*args, *(["--image", image] if image else []), quiet=False)
+        try:
+            self._kind(*args, *(["--image", image] if image else []), quiet=False)
+        except ClusterError:
+            self.down()
+            raise ClusterError(
+                f"kind made no cluster with {self._engine}; its reason is above. "
+                "FAIRLEAD_KIND_IMAGE names another node image (`python3 -m cluster kind-image` "
+                "makes one), FAIRLEAD_CLUSTER=node takes a single node without kind"
+            ) from None
         self.load_archive(node.own_image("metrics-server", _METRICS_IMAGE))
         items = addons.metrics_server(_METRICS_IMAGE)
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
@@ -66,6 +79,9 @@ class Kind:
         """Delete the cluster, if it is there."""
         if NAME in self._kind("get", "clusters").split():
             self._kind("delete", "cluster", "--name", NAME)
+        # Kind leaves its network; it is removed where `up` found none and no cluster is on it.
+        if (self.kubeconfig.parent / _NETWORK_IS_OURS).exists():
+            self._run_engine("network", "rm", _NETWORK)
         shutil.rmtree(self.kubeconfig.parent, ignore_errors=True)
 
     def load_archive(self, archive: Path) -> None:
@@ -78,6 +94,13 @@ class Kind:
             "get", "nodes", "-o", "jsonpath={.items[*].status.images[*].names[*]}", check=False
         )
         return set(listed.split())
+
+    def _has_network(self) -> bool:
+        return self._run_engine("network", "inspect", _NETWORK)
+
+    def _run_engine(self, *args: str) -> bool:
+        done = subprocess.run([self._engine, *args], capture_output=True, check=False)
+        return done.returncode == 0
 
     def _kind(self, *args: str, quiet: bool = True) -> str:
         env = {

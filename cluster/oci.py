@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 _MTIME = 0
@@ -33,12 +34,29 @@ def image_archive(binary: Path, target: Path, *, tag: str, user: str = "65532:65
             info.type, info.mode, info.mtime = tarfile.DIRTYPE, 0o755, _MTIME
             tar.addfile(info)
         _add(tar, binary.name, binary.read_bytes(), 0o755)
-    content = layer.getvalue()
+    image_of(layer.getvalue(), target, tags=(tag,), user=user, entrypoint=f"/{binary.name}")
+
+
+def image_of(
+    content: bytes, target: Path, *, tags: Sequence[str], user: str, entrypoint: str | None = None
+) -> None:
+    """Write a docker-archive with an image of one layer.
+
+    Args:
+        content: The layer, a tar file.
+        target: The archive to write.
+        tags: Names of the image.
+        user: Numeric user and group.
+        entrypoint: What it runs; None where whoever uses it says that.
+    """
+    run: dict[str, str | list[str]] = {"User": user, "WorkingDir": "/"}
+    if entrypoint is not None:
+        run["Entrypoint"] = [entrypoint]
     config = json.dumps(
         {
             "architecture": _architecture(),
             "os": "linux",
-            "config": {"Entrypoint": [f"/{binary.name}"], "User": user, "WorkingDir": "/"},
+            "config": run,
             "rootfs": {
                 "type": "layers",
                 "diff_ids": ["sha256:" + hashlib.sha256(content).hexdigest()],
@@ -46,7 +64,7 @@ def image_archive(binary: Path, target: Path, *, tag: str, user: str = "65532:65
         }
     ).encode()
     config_name = hashlib.sha256(config).hexdigest() + ".json"
-    manifest = [{"Config": config_name, "RepoTags": [tag], "Layers": ["layer.tar"]}]
+    manifest = [{"Config": config_name, "RepoTags": list(tags), "Layers": ["layer.tar"]}]
     partial = target.with_suffix(".partial")
     with tarfile.open(partial, mode="w") as tar:
         _add(tar, "layer.tar", content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -151,5 +152,30 @@ def pairs(path: Path) -> Path:
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["m", 6])],
         [numpy_helper.from_array(np.array([-1, 6], dtype=np.int64), "shape")],
+    )
+    return _save(graph, path)
+
+
+def echo(path: Path, types: Mapping[str, int], *, width: int = 2) -> Path:
+    """Write a model that gives back each input `NAME` of shape [n, width] as `NAME_out`."""
+
+    def tensors(suffix: str) -> list[onnx.ValueInfoProto]:
+        return [
+            helper.make_tensor_value_info(name + suffix, datatype, ["n", width])
+            for name, datatype in types.items()
+        ]
+
+    nodes = [helper.make_node("Identity", [name], [f"{name}_out"]) for name in types]
+    return _save(helper.make_graph(nodes, "echo", tensors(""), tensors("_out")), path)
+
+
+def pick(path: Path) -> Path:
+    """Write a model that picks elements of five by their index: `index` to `picked`."""
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "index"], ["picked"])],
+        "pick",
+        [helper.make_tensor_value_info("index", TensorProto.INT64, ["n"])],
+        [helper.make_tensor_value_info("picked", TensorProto.FLOAT, ["n"])],
+        [helper.make_tensor("table", TensorProto.FLOAT, [5], [0.0, 0.1, 0.2, 0.3, 0.4])],
     )
     return _save(graph, path)

@@ -53,7 +53,7 @@ async def test_replicas_of_the_autoscaler_and_foreign_labels_and_ports_stay(
             applied = [m for m in live["metadata"]["managedFields"] if m["manager"] == "fairlead"]
             assert "f:replicas" not in applied[0]["fieldsV1"]["f:spec"]
         else:
-            assert {port["port"] for port in live["spec"]["ports"]} == {80, 9999}
+            assert {port["port"] for port in live["spec"]["ports"]} == {80, 9000, 9999}
     assert not (await rig.run(later(21))).changed
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
+import tritonclient.grpc
 
 from cluster.forward import forwarded
 from tests.e2e.world import EXAMPLES, World, condition, until
@@ -49,6 +50,28 @@ def test_every_held_out_row_gets_the_answer_of_onnxruntime(
     assert outputs["label"]["data"] == labels.tolist()
     whole = np.array(outputs["probabilities"]["data"]).reshape(200, 2)
     np.testing.assert_allclose(whole, probabilities, rtol=0, atol=1e-6)
+
+
+def test_grpc_at_the_same_address_gives_the_same_answers(
+    world: World, held_out: npt.NDArray[np.float64]
+) -> None:
+    world.kubectl("apply", "-k", str(EXAMPLES / "breast-cancer"))
+    world.ready("breast-cancer", version="1")
+    rows = held_out.astype(np.float32)
+    session = ort.InferenceSession(_MODEL, providers=["CPUExecutionProvider"])
+    labels, probabilities = session.run(["label", "probabilities"], {"features": rows})
+    config = world.cluster.kubeconfig
+    with (
+        forwarded(config, world.namespace, "service/breast-cancer", 9000) as url,
+        tritonclient.grpc.InferenceServerClient(url.removeprefix("http://")) as client,
+    ):
+        assert client.is_model_ready("breast-cancer")
+        tensor = tritonclient.grpc.InferInput("features", list(rows.shape), "FP32")
+        tensor.set_data_from_numpy(rows)
+        answer = client.infer("breast-cancer", [tensor])
+    np.testing.assert_array_equal(answer.as_numpy("label"), labels)
+    served = answer.as_numpy("probabilities")
+    np.testing.assert_allclose(served, probabilities, rtol=0, atol=1e-6)
 
 
 def test_the_autoscaler_sees_the_use_of_cpu(world: World) -> None:

@@ -38,7 +38,8 @@ class Runtime:
                 [
                     sys.executable, "-m", "fairlead_runtime.cli", "serve", str(model),
                     "--model-name", "fraud", "--model-version", "7",
-                    "--host", "127.0.0.1", "--http-port", str(self.port), *flags,
+                    "--host", "127.0.0.1", "--http-port", str(self.port),
+                    "--grpc-port", "0", *flags,
                 ],
                 stdout=output, stderr=output, env=env,
             )  # fmt: skip

@@ -251,7 +251,7 @@ def test_serve_of_a_uri_serves_what_it_fetched(store: WebStore, tmp_path: Path) 
     port = free_ports(1)[0]
     command = [
         sys.executable, "-m", "fairlead_runtime.cli", "serve", store.url + PATH,
-        "--host", "127.0.0.1", "--http-port", str(port),
+        "--host", "127.0.0.1", "--http-port", str(port), "--grpc-port", "0",
     ]  # fmt: skip
     with subprocess.Popen(command) as process:
         deadline = time.monotonic() + 60

@@ -272,7 +272,7 @@ def test_serve_fetches_a_uri_and_answers(store: Minio, tmp_path: Path) -> None:
     }
     server = [
         sys.executable, "-m", "fairlead_runtime.cli", "serve", "s3://models/serve/",
-        "--host", "127.0.0.1", "--http-port", str(port),
+        "--host", "127.0.0.1", "--http-port", str(port), "--grpc-port", "0",
     ]  # fmt: skip
     with subprocess.Popen(server, env=env) as process:
         url = f"http://127.0.0.1:{port}"

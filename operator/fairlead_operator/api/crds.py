@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from fairlead_operator.api import generated
 from fairlead_operator.api.schema import structural_schema
 from fairlead_operator.api.v1alpha1 import ModelDeployment
 
@@ -87,34 +88,15 @@ def main(argv: Sequence[str]) -> int:
         prog="fairlead-operator crds",
         description="Write the CustomResourceDefinitions, or check that they are up to date.",
     )
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--write", action="store_true", help="write the files")
-    what.add_argument("--check", action="store_true", help="exit 1 where a file is not up to date")
+    what = generated.add_flags(parser, "CRDs", DIRECTORIES)
     what.add_argument("--print", action="store_true", help="print them, to pipe into kubectl")
-    parser.add_argument(
-        "--directory",
-        type=Path,
-        action="append",
-        help="where they are; may be given more than once "
-        f"(default: {' and '.join(map(str, DIRECTORIES))})",
-    )
     args = parser.parse_args(argv)
-    texts = files()
     if args.print:
-        sys.stdout.write("---\n".join(texts.values()))
+        sys.stdout.write("---\n".join(files().values()))
         return 0
-    wanted = {
-        directory / name: text
-        for directory in args.directory or DIRECTORIES
-        for name, text in texts.items()
-    }
-    stale = [p for p, text in wanted.items() if not p.is_file() or p.read_text() != text]
-    if args.check:
-        for path in stale:
-            sys.stderr.write(f"{path} is not up to date: run `fairlead-operator crds --write`\n")
-        return 1 if stale else 0
-    for path in stale:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(wanted[path])
-        sys.stderr.write(f"wrote {path}\n")
-    return 0
+    return generated.write_or_check(
+        files(),
+        tuple(args.directory or DIRECTORIES),
+        check=args.check,
+        command="fairlead-operator crds",
+    )

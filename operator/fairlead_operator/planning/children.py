@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlead_operator.planning import names
-from fairlead_operator.planning.podtemplate import HTTP_PORT
+from fairlead_operator.planning.podtemplate import GRPC_PORT, HTTP_PORT
 
 Manifest = dict[str, Any]
 ADDRESS_PORT = 80
@@ -87,14 +87,14 @@ class Children:
         return self._service(
             names.revision_name(self._name, revision_hash),
             revision_hash,
-            {"clusterIP": "None", "ports": [_port(HTTP_PORT)]},
+            {"clusterIP": "None", "ports": _ports(HTTP_PORT)},
             revision_hash,
         )
 
     def address(self, revision_hash: str) -> Manifest:
         """Return the address: the Service that selects the revision that has all traffic."""
         return self._service(
-            self._name, revision_hash, {"type": "ClusterIP", "ports": [_port(ADDRESS_PORT)]}, None
+            self._name, revision_hash, {"type": "ClusterIP", "ports": _ports(ADDRESS_PORT)}, None
         )
 
     def autoscaler(
@@ -170,11 +170,19 @@ class Children:
         return manifest
 
 
-def _port(number: int) -> dict[str, Any]:
+def _ports(http: int) -> list[dict[str, Any]]:
+    """Return the ports of a Service: HTTP at a number of its own, gRPC where the pods have it."""
+    return [
+        _port("http", http, HTTP_PORT, "http"),
+        _port("grpc", GRPC_PORT, GRPC_PORT, "kubernetes.io/h2c"),
+    ]
+
+
+def _port(name: str, port: int, target: int, protocol: str) -> dict[str, Any]:
     return {
-        "name": "http",
-        "port": number,
-        "targetPort": HTTP_PORT,
+        "name": name,
+        "port": port,
+        "targetPort": target,
         "protocol": "TCP",
-        "appProtocol": "http",
+        "appProtocol": protocol,
     }

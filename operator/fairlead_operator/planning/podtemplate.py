@@ -13,6 +13,7 @@ from fairlead_operator.planning import names
 from fairlead_operator.planning.source import MODEL_DIR, source
 
 HTTP_PORT = 8080
+GRPC_PORT = 9000
 UID = 65532
 PRE_STOP_S = 15
 """Endpoints and proxies need a moment to forget a pod; until then it goes on answering."""
@@ -141,6 +142,8 @@ def _server(
         version,
         "--http-port",
         str(HTTP_PORT),
+        "--grpc-port",
+        str(GRPC_PORT),
         "--drain-seconds",
         str(DRAIN_S),
         "--max-connection-age-s",
@@ -152,7 +155,10 @@ def _server(
         "name": "runtime",
         "image": image,
         "args": args,
-        "ports": [{"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"}],
+        "ports": [
+            {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
+            {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
+        ],
         "resources": _resources(runtime.get("resources") or {}),
         "securityContext": _locked_down(),
         "terminationMessagePolicy": "FallbackToLogsOnError",

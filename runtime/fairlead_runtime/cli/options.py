@@ -109,3 +109,22 @@ def positives(text: str) -> tuple[int, ...]:
 def words(text: str) -> tuple[str, ...]:
     """Parse words with commas between them."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def milliseconds(text: str) -> float:
+    """Parse a number of milliseconds of 0 or more, and return seconds."""
+    value = float(text)
+    if not 0 <= value < 1e9:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value / 1000
+
+
+def one_of(*words: str) -> Callable[[str], str]:
+    """Return a parser that takes one of these words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(words)}")
+        return text
+
+    return parse

@@ -1,1 +1,1 @@
-"""What operator, router and runtime agree on: names of metrics and of HTTP headers."""
+"""What operator, router and runtime agree on: names, headers, and which arm a user gets."""

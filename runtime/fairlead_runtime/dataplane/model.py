@@ -1,18 +1,25 @@
-"""One served model: it loads, answers from a pool of threads, and counts what it does."""
+"""One served model: it loads, answers through its queue, and counts what it does."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 
+from fairlead_runtime.batching.probe import Profile, closed_batch, profile
+from fairlead_runtime.batching.queue import Batcher
+from fairlead_runtime.batching.settings import Choice, Mode, Settings, choose
+from fairlead_runtime.engine.padded import PaddedEngine, fixed_batch
 from fairlead_runtime.engine.session import Engine
 from fairlead_runtime.metrics.counters import Metrics
 from fairlead_runtime.protocol.answering import Answering, answering
 from fairlead_runtime.protocol.errors import NotReadyError, UnknownModelError
 from fairlead_runtime.protocol.types import InferRequest, InferResponse, Signature
+
+log = logging.getLogger(__name__)
 
 
 class Phase(StrEnum):
@@ -27,15 +34,24 @@ class Phase(StrEnum):
 class ServedModel:
     """A model under a name and version."""
 
-    def __init__(self, *, name: str, version: str, metrics: Metrics, workers: int) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        version: str,
+        metrics: Metrics,
+        batching: Settings | None = None,
+    ) -> None:
         self.name, self.version = name, version
         self.metrics = metrics
         self.phase = Phase.LOADING
         self.digest = ""
         self._engine: Engine | None = None
+        self._batcher: Batcher | None = None
         self._answering: Answering | None = None
+        self._settings = batching or Settings()
         # One model run at a time per worker: more would only fight for the same cores.
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="model")
+        self._pool = ThreadPoolExecutor(self._settings.workers, thread_name_prefix="model")
 
     async def load(self, make: Callable[[], tuple[Engine, str]]) -> None:
         """Load the model in a thread, so that the server answers meanwhile.
@@ -46,11 +62,22 @@ class ServedModel:
         started = time.perf_counter()
         loop = asyncio.get_running_loop()
         try:
-            engine, digest = await loop.run_in_executor(self._pool, make)
+            engine, digest, found, choice = await loop.run_in_executor(
+                self._pool, lambda: _prepared(make, self._settings)
+            )
         except BaseException:
             self.phase = Phase.FAILED
             raise
         self._engine, self.digest = engine, digest
+        self._batcher = Batcher(
+            engine,
+            settings=self._settings,
+            choice=choice,
+            profile=found,
+            pool=self._pool,
+            observer=self.metrics,
+        )
+        self.metrics.watch_queue(lambda: self._batcher.waiting if self._batcher else 0)
         self._answering = answering(engine.signature)
         self.metrics.loaded(digest=digest, seconds=time.perf_counter() - started)
         if self.phase is Phase.LOADING:
@@ -100,16 +127,14 @@ class ServedModel:
 
         Raises:
             NotReadyError: The model is not loaded.
+            OverloadedError: Too many requests are waiting.
+            DeadlineError: The request's deadline passed first.
             InferenceError: The model failed on this input.
         """
-        engine = self._loaded()
-
-        def run() -> InferResponse:
-            started = time.perf_counter()
-            outputs = engine.run(request.inputs, request.outputs)
-            return InferResponse(outputs=outputs, seconds=time.perf_counter() - started)
-
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+        if self._batcher is None:
+            self._loaded()  # raises
+            raise AssertionError
+        return await self._batcher.infer(request)
 
     def close(self) -> None:
         """End the threads once they are done."""
@@ -119,3 +144,26 @@ class ServedModel:
         if self._engine is None:
             raise NotReadyError(f"model {self.name!r} is {self.phase.value}: try again later")
         return self._engine
+
+
+def _prepared(
+    make: Callable[[], tuple[Engine, str]], settings: Settings
+) -> tuple[Engine, str, Profile, Choice]:
+    """Load a model and find out how to serve it; blocks."""
+    engine, digest = make()
+    size = fixed_batch(engine.signature)
+    if size is not None:
+        padded = PaddedEngine(engine, size)
+        found = profile(padded, max_rows=settings.max_rows)
+        if found.merges:
+            log.info("the model takes %d rows at a time: fewer are filled up", size)
+            choice = choose(settings, found, room=None)
+            return padded, digest, found, choice
+    found = profile(engine, max_rows=settings.max_rows)
+    choice = choose(settings, found, room=closed_batch(engine.signature))
+    where = "on the event loop" if choice.inline else "in a thread"
+    what = "batches" if choice.merge else "requests one by one"
+    log.info("%s run %s (%s)", what, where, choice.why)
+    if choice.merge and not found.merges and settings.mode is not Mode.OFF:
+        log.warning("batching was asked for, but %s", found.reason)
+    return engine, digest, found, choice

@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import math
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import onnxruntime as ort
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from fairlead_runtime.protocol.errors import InferenceError
+from fairlead_runtime.engine import bfloat
+from fairlead_runtime.protocol.errors import InferenceError, InputRefusedError
 from fairlead_runtime.protocol.types import DATATYPES, Array, Signature, TensorSpec
 
 log = logging.getLogger(__name__)
@@ -27,11 +30,13 @@ ONNX_TYPES = {
     "tensor(int32)": "INT32",
     "tensor(int64)": "INT64",
     "tensor(float16)": "FP16",
+    "tensor(bfloat16)": "BF16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
     "tensor(string)": "BYTES",
 }
 _WARM_UP_RUNS = 3
+_WARM_UP_S = 0.2
 _WARM_UP_ELEMENTS = 1 << 24  # beyond that a guess at the sizes does more harm than good
 
 
@@ -74,6 +79,12 @@ class OnnxEngine:
         )
         if not self.signature.outputs:
             raise EngineError("the model has no outputs")
+        specs = self.signature.inputs + self.signature.outputs
+        self._has_bfloat = any(spec.datatype == "BF16" for spec in specs)
+        if self._has_bfloat and any(spec.datatype == "BYTES" for spec in specs):
+            # onnxruntime's Python takes the one only as its own values, the other only as numpy's.
+            raise EngineError("a model with bfloat16 and strings at once cannot be served")
+        self._narrow = {s.name for s in self.signature.inputs if s.datatype == "BF16"}
 
     def run(
         self, inputs: Mapping[str, Array], outputs: tuple[str, ...] | None
@@ -81,11 +92,17 @@ class OnnxEngine:
         """Run the model.
 
         Raises:
-            InferenceError: onnxruntime refused the input; the message is one line.
+            InputRefusedError: It is the input's fault; the message is one line.
+            InferenceError: The model failed.
         """
         names = outputs or tuple(spec.name for spec in self.signature.outputs)
         try:
-            values = self._session.run(list(names), dict(inputs))
+            if self._has_bfloat:
+                values = bfloat.run(self._session, list(names), inputs, self._narrow)
+            else:
+                values = self._session.run(list(names), dict(inputs))
+        except InvalidArgument as error:
+            raise InputRefusedError(f"the model refuses the input: {_one_line(error)}") from error
         except Exception as error:
             raise InferenceError(f"the model failed: {_one_line(error)}") from error
         return dict(zip(names, values, strict=True))
@@ -102,8 +119,11 @@ class OnnxEngine:
             else:
                 inputs[spec.name] = np.zeros(shape, dtype=DATATYPES[spec.datatype])
         try:
+            started = time.perf_counter()
             for _ in range(_WARM_UP_RUNS):
                 self.run(inputs, None)
+                if time.perf_counter() - started > _WARM_UP_S:
+                    return
         except InferenceError as error:
             # Zeros may be no valid input of this model: no reason to refuse it.
             log.info("no warm-up: %s", error)
@@ -149,7 +169,9 @@ def _spec(value: Any, what: str) -> TensorSpec:  # noqa: ANN401 - onnxruntime's 
             return TensorSpec(name=value.name, datatype="BYTES", shape=(-1,))
         raise EngineError(f"{what} {value.name} has type {value.type}, which is not supported")
     shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in value.shape)
-    return TensorSpec(name=value.name, datatype=datatype, shape=shape)
+    first = value.shape[0] if value.shape else None
+    rows = first if isinstance(first, str) else ""
+    return TensorSpec(name=value.name, datatype=datatype, shape=shape, rows=rows)
 
 
 def _one_line(error: Exception) -> str:

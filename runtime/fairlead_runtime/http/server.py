@@ -4,125 +4,71 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
-import random
-import socket
-import time
-from types import FrameType
-from typing import Any
-
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from collections.abc import Callable, Sequence
 
 from fairlead_runtime.dataplane.model import ServedModel
-from fairlead_runtime.http.app import CONNECTION_ENDS, App
+from fairlead_runtime.engine.session import Engine
+from fairlead_runtime.http.lifecycle import Companion, ListenError, Server
+from fairlead_runtime.http.limits import Limits
+from fairlead_runtime.http.routes import Routes
 
 log = logging.getLogger(__name__)
-_JITTER = 0.1
-_POLL_S = 0.05
-_KEEP_ALIVE_S = 75
-
-
-def aging(max_age_s: float) -> type[HttpToolsProtocol]:
-    """Return a protocol class whose connections end after an age, with 10 % of jitter.
-
-    A Service's new endpoints reach only new connections; a client that keeps one for ever would
-    stay with the old pods for ever.
-    """
-
-    class Aging(HttpToolsProtocol):
-        ends = 0.0
-
-        def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvicorn's own
-            spread = 1 - _JITTER + 2 * _JITTER * random.random()  # noqa: S311 - no secret
-            self.ends = time.monotonic() + max_age_s * spread
-            super().connection_made(transport)
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            scope: Any = self.scope
-            scope[CONNECTION_ENDS] = self.ends
-
-    return Aging
-
-
-class Server(uvicorn.Server):
-    """Serves until a signal; then stops accepting, answers what comes, and ends."""
-
-    def __init__(self, config: uvicorn.Config, model: ServedModel, drain_s: float) -> None:
-        super().__init__(config)
-        self._model, self._drain_s = model, drain_s
-        self._draining: asyncio.Task[None] | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Open the port."""
-        self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's
-        """Drain on the first signal, stop at once on the second."""
-        if self._loop is None or self._draining is not None:
-            self.should_exit = self.force_exit = True
-            return
-        self._loop.call_soon_threadsafe(self._start_draining)
-
-    def stop(self) -> None:
-        """Stop without draining."""
-        self.should_exit = True
-
-    def _start_draining(self) -> None:
-        if self._draining is None:
-            self._draining = asyncio.create_task(self._drain())
-
-    async def _drain(self) -> None:
-        """Stop accepting, end each connection with its next answer, and wait for that."""
-        log.info("draining for at most %.0f s", self._drain_s)
-        self._model.drain()
-        for server in self.servers:
-            server.close()
-        # Half of the time for clients that still have something to say on an open connection;
-        # uvicorn's own shutdown has the rest for requests in flight.
-        deadline = time.monotonic() + self._drain_s / 2
-        while self.server_state.connections and time.monotonic() < deadline:  # noqa: ASYNC110
-            await asyncio.sleep(_POLL_S)
-        self.should_exit = True
 
 
 async def serve(
     model: ServedModel,
     *,
-    load: Any,  # noqa: ANN401 - see ServedModel.load
+    load: Callable[[], tuple[Engine, str]],
     host: str,
     port: int,
     server_version: str,
-    max_body_bytes: int,
+    limits: Limits,
     drain_s: float,
     max_connection_age_s: float,
+    edge: str = "own",
+    companions: Sequence[Companion] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT.
 
+    Args:
+        model: What to serve.
+        load: See `ServedModel.load`.
+        host: Address to listen on.
+        port: Port to listen on.
+        server_version: Shown to clients.
+        limits: Of clients.
+        drain_s: Most seconds between the signal and the end.
+        max_connection_age_s: After which a connection is asked to end.
+        edge: `own` or `asgi`.
+        companions: Servers of other protocols.
+
     Raises:
+        ListenError: A port cannot be opened.
         Exception: What `load` raised; the server has stopped then.
     """
-    app = App(model, server_version=server_version, max_body_bytes=max_body_bytes)
-    config = uvicorn.Config(
-        app,
+    draining: list[asyncio.Task[None]] = []
+
+    def drain_companions() -> None:
+        draining.extend(asyncio.ensure_future(each.stop(drain_s)) for each in companions)
+
+    routes = Routes(model, server_version=server_version, max_body_bytes=limits.max_body_bytes)
+    server = _server(edge)(
+        routes,
+        model,
         host=host,
         port=port,
-        loop="uvloop",
-        http=aging(max_connection_age_s),
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=_KEEP_ALIVE_S,
-        timeout_graceful_shutdown=max(1, int(drain_s / 2)),
-        backlog=1024,
-        ws="none",
+        limits=limits,
+        drain_s=drain_s,
+        max_connection_age_s=max_connection_age_s,
+        on_drain=drain_companions,
     )
-    server = Server(config, model, drain_s)
+    for each in companions:
+        try:
+            await each.start()
+        except OSError as error:
+            raise ListenError(str(error)) from error
     serving = asyncio.create_task(server.serve())
     loading = asyncio.create_task(model.load(load))
     try:
@@ -135,9 +81,25 @@ async def serve(
                 await serving
                 raise
             log.info("model %s version %s is loaded (%s)", model.name, model.version, model.digest)
+            # What is there now stays: the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
         await serving
+        await asyncio.gather(*draining)
     finally:
         loading.cancel()
         with contextlib.suppress(asyncio.CancelledError, Exception):
             await loading
+        if not draining:
+            await asyncio.gather(*(each.stop(0) for each in companions))
         model.close()
+
+
+def _server(edge: str) -> Callable[..., Server]:
+    if edge == "asgi":
+        from fairlead_runtime.http.asgi_server import asgi_server
+
+        return asgi_server
+    from fairlead_runtime.http.edge_server import EdgeServer
+
+    return EdgeServer

@@ -2,53 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from prometheus_client import (
     CollectorRegistry,
-    Counter,
     Gauge,
-    Histogram,
     PlatformCollector,
     ProcessCollector,
     generate_latest,
 )
 
 from fairlead_runtime.contract import names
+from fairlead_runtime.metrics.tally import Distribution, Tallies, Tally
 
 _BUCKETS_S = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
     0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 )  # fmt: skip
+_SHORT_S = (0.00001, 0.000025, 0.00005, *_BUCKETS_S)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_DROPPED = ("queue_full", "deadline", "cancelled")
 
 
 class Metrics:
-    """Metrics of one model in one process."""
+    """Metrics of one model in one process; written by the event loop, rendered in a thread.
+
+    Attributes:
+        answering: Requests that are being answered. Where `in_flight` costs too much they are
+            counted here.
+    """
 
     def __init__(self, *, model_name: str, model_version: str) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         self._name, self._version = model_name, model_version
-        predictions = Counter(
-            names.PREDICTIONS_TOTAL,
-            "Prediction requests by outcome.",
-            ["model_version", "status"],
-            registry=self.registry,
-        )
-        self._success = predictions.labels(model_version, names.STATUS_SUCCESS)
-        self._error = predictions.labels(model_version, names.STATUS_ERROR)
-        self._latency = Histogram(
-            names.PREDICTION_LATENCY_SECONDS,
-            "Time from parsed request to answer.",
-            ["model_version"],
-            buckets=_BUCKETS_S,
-            registry=self.registry,
-        ).labels(model_version)
-        self._in_flight = Gauge(
-            names.REQUESTS_IN_FLIGHT, "Requests that are being answered.", registry=self.registry
-        )
+        self._success, self._error = Tally(), Tally()
+        self._dropped = {reason: Tally() for reason in _DROPPED}
+        self._split = Tally()
+        self._latency = Distribution(_BUCKETS_S)
+        self._queue, self._inference = Distribution(_SHORT_S), Distribution(_SHORT_S)
+        self._rows, self._requests = Distribution(_SIZES), Distribution(_SIZES)
+        self.answering = 0
+        self._waiting: Callable[[], int] = int
+        self._register()
         self._info = Gauge(
             names.MODEL_INFO,
             "The model that is served.",
@@ -60,6 +60,54 @@ class Metrics:
             "Time that loading the model took.",
             registry=self.registry,
         )
+        # One thread: rendering is rare, and two at a time would only take more from the model.
+        self._renderer = ThreadPoolExecutor(1, thread_name_prefix="metrics")
+
+    def _register(self) -> None:
+        version = {"model_version": self._version}
+        ours = Tallies()
+        ours.counter(
+            names.PREDICTIONS_TOTAL,
+            "Prediction requests by outcome.",
+            {
+                (self._version, names.STATUS_SUCCESS): self._success,
+                (self._version, names.STATUS_ERROR): self._error,
+            },
+            "model_version",
+            "status",
+        )
+        ours.histogram(
+            names.PREDICTION_LATENCY_SECONDS,
+            "Time from parsed request to answer.",
+            self._latency,
+            version,
+        )
+        ours.gauge(
+            names.REQUESTS_IN_FLIGHT, "Requests that are being answered.", lambda: self.answering
+        )
+        ours.gauge(names.REQUESTS_WAITING, "Requests that wait for the model.", self._read_waiting)
+        ours.counter(
+            names.REQUESTS_DROPPED_TOTAL,
+            "Requests that were not run.",
+            {(reason,): tally for reason, tally in self._dropped.items()},
+            "reason",
+        )
+        ours.counter(
+            names.BATCHES_SPLIT_TOTAL,
+            "Batches that failed and were run request by request.",
+            {(): self._split},
+        )
+        for name, text, child in (
+            (names.BATCH_ROWS, "Rows of each run of the model.", self._rows),
+            (names.BATCH_REQUESTS, "Requests that ran together.", self._requests),
+            (names.QUEUE_SECONDS, "Time that a request waited for the model.", self._queue),
+            (names.INFERENCE_SECONDS, "Time in onnxruntime of each run.", self._inference),
+        ):
+            ours.histogram(name, text, child)
+        self.registry.register(ours)
+
+    def _read_waiting(self) -> int:
+        return self._waiting()
 
     def loaded(self, *, digest: str, seconds: float) -> None:
         """Note that the model is loaded."""
@@ -68,22 +116,48 @@ class Metrics:
 
     def succeeded(self, seconds: float) -> None:
         """Count an answered request."""
-        self._success.inc()
+        self._success.value += 1
         self._latency.observe(seconds)
 
     def failed(self) -> None:
         """Count a request that got an error."""
-        self._error.inc()
+        self._error.value += 1
 
     @contextmanager
     def in_flight(self) -> Iterator[None]:
         """Count a request as being answered meanwhile."""
-        self._in_flight.inc()
+        self.answering += 1
         try:
             yield
         finally:
-            self._in_flight.dec()
+            self.answering -= 1
+
+    def batch(self, *, requests: int, rows: int, seconds: float) -> None:
+        """Note a run of the model."""
+        self._requests.observe(requests)
+        self._rows.observe(rows)
+        self._inference.observe(seconds)
+
+    def queued(self, seconds: float) -> None:
+        """Note how long a request waited before it ran."""
+        self._queue.observe(seconds)
+
+    def dropped(self, reason: str) -> None:
+        """Note a request that was not run: `queue_full`, `deadline` or `cancelled`."""
+        self._dropped[reason].value += 1
+
+    def split_up(self) -> None:
+        """Note a batch that failed and was run request by request."""
+        self._split.value += 1
+
+    def watch_queue(self, waiting: Callable[[], int]) -> None:
+        """Show what this returns as the number of waiting requests."""
+        self._waiting = waiting
 
     def render(self) -> bytes:
         """Return everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    async def rendered(self) -> bytes:
+        """Return the same from a thread: the event loop goes on serving meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._renderer, self.render)

@@ -9,7 +9,9 @@ import numpy as np
 import orjson
 
 from fairlead_runtime.protocol.answering import Answering
-from fairlead_runtime.protocol.arrays import checked_shape, shape_text, to_array
+from fairlead_runtime.protocol.answers import keyed_by_text, plain
+from fairlead_runtime.protocol.arrays import check_shape, shape_text, to_array, wrong_tensor
+from fairlead_runtime.protocol.call import check_inputs
 from fairlead_runtime.protocol.errors import InvalidRequestError
 from fairlead_runtime.protocol.types import (
     Array,
@@ -18,7 +20,7 @@ from fairlead_runtime.protocol.types import (
     Signature,
     TensorSpec,
 )
-from fairlead_runtime.protocol.v2 import keyed_by_text, parse_json, plain
+from fairlead_runtime.protocol.v2 import has_booleans, parse_json
 
 _KNOWN = frozenset({"features", "inputs", "request_id"})
 
@@ -37,71 +39,79 @@ class PredictRequest:
     single: bool
 
 
-def parse_predict(body: bytes, signature: Signature, chosen: Answering) -> PredictRequest:
+def parse_predict(
+    body: bytes, signature: Signature, chosen: Answering, *, deadline: float | None = None
+) -> PredictRequest:
     """Return the request that these bytes are.
 
     Raises:
         InvalidRequestError: They are none for this signature; the message names the field.
     """
-    document = parse_json(body)
+    document, booleans = parse_json(body), has_booleans(body)
     unknown = sorted(document.keys() - _KNOWN)
     if unknown:
         message = "unknown field; a request has features or inputs, and request_id"
-        raise InvalidRequestError(unknown[0], message)
+        raise InvalidRequestError(unknown[0], message, expected=", ".join(sorted(_KNOWN)))
     identity = document.get("request_id", "")
     if not isinstance(identity, str) or len(identity) > 256:
-        raise InvalidRequestError("request_id", "must be a string of at most 256 characters")
+        message = "must be a string of at most 256 characters"
+        raise InvalidRequestError("request_id", message, expected="a short string")
     if ("features" in document) == ("inputs" in document):
-        raise InvalidRequestError("features", "give either features or inputs")
+        message = "give either features or inputs"
+        raise InvalidRequestError("features", message, expected="features or inputs")
     if "features" in document:
         if len(signature.inputs) != 1:
             names = ", ".join(spec.name for spec in signature.inputs)
             message = f"the model has several inputs: give them by name in inputs ({names})"
-            raise InvalidRequestError("features", message)
+            raise InvalidRequestError("features", message, expected="inputs")
         spec = signature.inputs[0]
-        array, single = _rows(document["features"], spec, "features")
+        array, single = _rows(document["features"], spec, "features", booleans=booleans)
         inputs = {spec.name: array}
     else:
-        inputs, single = _named(document["inputs"], signature)
+        inputs, single = _named(document["inputs"], signature, booleans=booleans)
     outputs = tuple(name for name in (chosen.prediction, chosen.probability) if name)
     return PredictRequest(
-        infer=InferRequest(id=identity, inputs=inputs, outputs=outputs), single=single
+        infer=InferRequest(id=identity, inputs=inputs, outputs=outputs, deadline=deadline),
+        single=single,
     )
 
 
-def _named(value: object, signature: Signature) -> tuple[dict[str, Array], bool]:
+def _named(value: object, signature: Signature, *, booleans: bool) -> tuple[dict[str, Array], bool]:
     if not isinstance(value, dict):
-        raise InvalidRequestError("inputs", "must be an object from input name to data")
+        message = "must be an object from input name to data"
+        raise InvalidRequestError("inputs", message, expected="an object")
     inputs: dict[str, Array] = {}
     singles: set[bool] = set()
     for name, data in value.items():
         spec = signature.input(name)
         if spec is None:
             known = ", ".join(each.name for each in signature.inputs)
-            raise InvalidRequestError(f"inputs.{name}", f"no such input; the model has: {known}")
-        inputs[name], single = _rows(data, spec, f"inputs.{name}")
+            message = f"no such input; the model has: {known}"
+            raise wrong_tensor(f"inputs.{name}", message, known)
+        inputs[name], single = _rows(data, spec, f"inputs.{name}", booleans=booleans)
         singles.add(single)
-    missing = [spec.name for spec in signature.inputs if spec.name not in inputs]
-    if missing:
-        raise InvalidRequestError("inputs", f"missing: {', '.join(missing)}")
+    check_inputs(inputs, signature)
     if len(singles) > 1:
-        raise InvalidRequestError("inputs", "give one row for each input, or rows for each")
+        message = "give one row for each input, or rows for each"
+        raise wrong_tensor("inputs", message, "one row for each, or rows for each")
     return inputs, singles.pop()
 
 
-def _rows(data: object, spec: TensorSpec, field: str) -> tuple[Array, bool]:
+def _rows(data: object, spec: TensorSpec, field: str, *, booleans: bool) -> tuple[Array, bool]:
     if data == []:
-        raise InvalidRequestError(field, "has no rows")
+        raise wrong_tensor(field, "has no rows", "at least one row")
     if not isinstance(data, list) and any(size not in (-1, 1) for size in spec.shape[1:]):
-        raise InvalidRequestError(field, f"must be a list: the input's shape is {shape_text(spec)}")
-    array = to_array(data, spec.datatype, field)
+        message = f"must be a list: the input's shape is {shape_text(spec)}"
+        raise wrong_tensor(field, message, f"a list of shape {shape_text(spec)}")
+    array = to_array(data, spec.datatype, field, booleans=booleans)
     rank = len(spec.shape)
     single = array.ndim == rank - 1
     if single:
         array = array[np.newaxis]
     elif rank == 2 and spec.shape[1] == 1 and array.ndim == 0:
         array, single = array.reshape(1, 1), True
-    return checked_shape(array, spec, field), single
+    check_shape(array.shape, spec, field)
+    return array, single
 
 
 def render_predict(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,14 @@ DATATYPES: dict[str, np.dtype[Any]] = {
     "FP16": np.dtype(np.float16),
     "FP32": np.dtype(np.float32),
     "FP64": np.dtype(np.float64),
+    "BF16": np.dtype(np.float32),
     "BYTES": np.dtype(np.object_),
 }
-"""Datatypes of the Open Inference Protocol v2 and the numpy dtype of each; BYTES holds `str`."""
+"""Datatypes of the Open Inference Protocol v2 and the numpy dtype of each inside the server.
+
+BYTES holds `str`. numpy has no bfloat16: a BF16 tensor is float32 inside, and has 16 bits a number
+only on the wire and in the model.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +42,14 @@ class TensorSpec:
         name: Its name in the model.
         datatype: Its datatype in the protocol's words.
         shape: Its dimensions; -1 where any size will do.
+        rows: What the model calls its first dimension; inputs that call it the same need the same
+            number of rows. Empty where it has no name.
     """
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    rows: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +58,20 @@ class Signature:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    _inputs: dict[str, TensorSpec] = field(init=False, repr=False, compare=False)
+    _outputs: dict[str, TensorSpec] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_inputs", {spec.name: spec for spec in self.inputs})
+        object.__setattr__(self, "_outputs", {spec.name: spec for spec in self.outputs})
 
     def input(self, name: str) -> TensorSpec | None:
         """Return the input of this name."""
-        return next((spec for spec in self.inputs if spec.name == name), None)
+        return self._inputs.get(name)
+
+    def output(self, name: str) -> TensorSpec | None:
+        """Return the output of this name."""
+        return self._outputs.get(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,11 +82,14 @@ class InferRequest:
         id: The client's id; empty where it gave none.
         inputs: Arrays by input name, each with the dtype and rank that the model wants.
         outputs: Names of the outputs that are wanted; None for all.
+        deadline: When nobody waits for the answer any more, in seconds of the monotonic clock;
+            None where the client set no limit.
     """
 
     inputs: Mapping[str, Array]
     id: str = ""
     outputs: tuple[str, ...] | None = None
+    deadline: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead_runtime.protocol import simple, v2
+from fairlead_runtime.protocol import answers, simple, v2
 from fairlead_runtime.protocol.answering import answering
 from fairlead_runtime.protocol.errors import InvalidRequestError
 from fairlead_runtime.protocol.types import InferResponse, Signature, TensorSpec
@@ -37,7 +37,15 @@ def tensor(**changes: Any) -> dict[str, Any]:
 
 
 def infer(document: object, signature: Signature = CLASSIFIER) -> Any:
-    return v2.parse_infer(json.dumps(document).encode(), signature)
+    return v2.parse_infer(json.dumps(document).encode(), signature).infer
+
+
+def rendered(array: np.ndarray[Any, Any]) -> Any:
+    response, signature = InferResponse(outputs={"y": array}), REGRESSOR
+    body = answers.render_infer(
+        response, signature, identity="", model_name="m", model_version="1"
+    ).body
+    return json.loads(body)["outputs"][0]
 
 
 def test_flat_and_nested_data_are_the_same() -> None:
@@ -57,7 +65,40 @@ def test_flat_and_nested_data_are_the_same() -> None:
         ({"inputs": [tensor(name="q")]}, "inputs[0].name: the model has no input 'q'; it has: x"),
         ({"inputs": [tensor(datatype="FP64")]}, "inputs[0].datatype: must be FP32, not 'FP64'"),
         ({"inputs": [tensor(shape=[1, -3])]}, "inputs[0].shape: must be a list of integers"),
-        ({"inputs": [tensor(shape=[1, 4])]}, "inputs[0].data: has 3 elements, but shape [1, 4]"),
+        ({"inputs": [tensor(shape=[1, 4])]}, "inputs[0].shape: shape [1, 4] does not fit [*, 3]"),
+        ({"inputs": [tensor(shape=[2, 3])]}, "inputs[0].data: has 3 elements, but shape [2, 3]"),
+        (
+            {"inputs": [tensor(shape=[2, 3], data=[[1, 2], [3, 4], [5, 6]])]},
+            "inputs[0].data: is nested as [3, 2], but its shape is [2, 3]",
+        ),
+        ({"inputs": [tensor(shape=[True, 3])]}, "inputs[0].shape: must be a list of integers"),
+        ({"inputs": [tensor(shape=[1 << 60, 3])]}, "inputs[0].shape: shape [1152921504606846976"),
+        ({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3]}]}, "inputs[0].data: is"),
+        ({"inputs": [tensor(parameters=[])]}, "inputs[0].parameters: must be an object"),
+        ({"inputs": [tensor(parameters={"a": {}})]}, "inputs[0].parameters.a: must be true or"),
+        (
+            {"inputs": [tensor(parameters={"binary_data_size": 12})]},
+            "inputs[0].parameters.binary_data_size: needs the header Inference-Header-Content",
+        ),
+        ({"inputs": [tensor()], "parameters": 3}, "parameters: must be an object"),
+        ({"inputs": [tensor()], "parameters": {"timeout": "1"}}, "parameters.timeout: must be a"),
+        (
+            {"inputs": [tensor()], "parameters": {"binary_data_output": 1}},
+            "parameters.binary_data_output: must be true or false",
+        ),
+        ({"inputs": [tensor()], "outputs": {}}, "outputs: must be a list"),
+        ({"inputs": [tensor()], "outputs": ["label"]}, "outputs[0]: must be an object"),
+        (
+            {"inputs": [tensor()], "outputs": [{"name": "label"}, {"name": "label"}]},
+            "outputs[1].name: 'label' is there twice",
+        ),
+        (
+            {
+                "inputs": [tensor()],
+                "outputs": [{"name": "label", "parameters": {"classification": 2}}],
+            },
+            "outputs[0].parameters.classification: is not supported",
+        ),
         (
             {"inputs": [tensor(shape=[3, 1])]},
             "inputs[0].shape: shape [3, 1] does not fit [*, 3] of input x",
@@ -72,6 +113,16 @@ def test_a_wrong_infer_request_is_refused_by_field(document: object, message: st
     with pytest.raises(InvalidRequestError) as refused:
         infer(document)
     assert str(refused.value).startswith(message)
+    assert refused.value.document()["code"].startswith("Invalid")
+
+
+def test_the_parameter_timeout_is_microseconds_and_the_earlier_limit_counts() -> None:
+    body = json.dumps({"inputs": [tensor()], "parameters": {"timeout": 500_000}}).encode()
+    assert v2.parse_infer(body, CLASSIFIER, now=10.0).infer.deadline == 10.5
+    earlier = v2.parse_infer(body, CLASSIFIER, now=10.0, deadline=10.25)
+    assert earlier.infer.deadline == 10.25
+    none = json.dumps({"inputs": [tensor()]}).encode()
+    assert v2.parse_infer(none, CLASSIFIER, now=10.0).infer.deadline is None
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
@@ -110,19 +161,13 @@ def test_any_json_is_answered_or_refused_in_words(document: object) -> None:
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
 def test_float32_answers_are_read_back_exactly(values: list[float]) -> None:
     array = np.asarray(values, dtype=np.float32)
-    body = v2.render_infer(
-        InferResponse(outputs={"y": array}), identity="", model_name="m", model_version="1"
-    )
-    read = np.asarray(json.loads(body)["outputs"][0]["data"], dtype=np.float32)
+    read = np.asarray(rendered(array)["data"], dtype=np.float32)
     np.testing.assert_array_equal(read, array)
 
 
 def test_nan_and_infinity_become_null() -> None:
     array = np.asarray([np.nan, np.inf, 1.0], dtype=np.float32)
-    body = v2.render_infer(
-        InferResponse(outputs={"y": array}), identity="", model_name="m", model_version="1"
-    )
-    assert json.loads(body)["outputs"][0]["data"] == [None, None, 1.0]
+    assert rendered(array)["data"] == [None, None, 1.0]
 
 
 def predict(document: object, signature: Signature = CLASSIFIER) -> simple.PredictRequest:
@@ -204,3 +249,18 @@ def test_a_wrong_predict_request_is_refused_by_field(document: object, message: 
     with pytest.raises(InvalidRequestError) as refused:
         predict(document)
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"features": [1, 2, true]}',
+        b'{"features": [1, 2, false]}',
+        b'{"features": true}',
+        b'{"inputs": {"x": [[1, false, 3]]}, "request_id": "u"}',
+        b'{"request_id": "[", "features": [true, 2, 3]}',
+    ],
+)
+def test_a_boolean_is_never_taken_for_a_number(body: bytes) -> None:
+    with pytest.raises(InvalidRequestError):
+        simple.parse_predict(body, CLASSIFIER, answering(CLASSIFIER))

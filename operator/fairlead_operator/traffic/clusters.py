@@ -1,0 +1,154 @@
+"""Envoy's clusters: the pods of each arm, with the control's as a lower priority.
+
+Cluster names hold an underscore, which no DNS label does, and no dot, at which Envoy's statistics
+would cut them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairlead_operator.traffic.split import Arm, Settings, Split
+
+METADATA = "fairlead"
+"""Namespace of the pods' metadata in Envoy: which variant a pod really is."""
+UPSTREAM_IDLE_S = 50
+"""Less than the 75 s for which the runtime keeps an idle connection: the router lets go first."""
+_CONNECT_TIMEOUT = "2s"
+_UNLIMITED = 65_536
+_ONLY_WHEN_EMPTY = 100_000
+"""Over-provisioning, in percent. With Envoy's own 140 an arm of which a third is away would give a
+part of its users to the control; with this it keeps them until its last pod is gone."""
+PROTOCOLS = ("http", "grpc")
+
+
+def name(arm: Arm, protocol: str) -> str:
+    """Return the name of an arm's cluster."""
+    return f"{arm.key}_{protocol}"
+
+
+def mirror_name(arm: Arm, protocol: str) -> str:
+    """Return the name of the cluster that gets copies: its statistics are not the users'."""
+    return f"{arm.key}_{protocol}_mirror"
+
+
+def clusters(
+    arms: tuple[Arm, ...], mirrored: tuple[Arm, ...], settings: Settings
+) -> list[dict[str, Any]]:
+    """Return all clusters; the first arm is the control."""
+    control = arms[0]
+    made: list[dict[str, Any]] = []
+    for protocol in PROTOCOLS:
+        port = settings.http_port if protocol == "http" else settings.grpc_port
+        for arm in arms:
+            spare = None if arm.key == control.key else control
+            made.append(_cluster(name(arm, protocol), arm, spare, port))
+        made += [_cluster(mirror_name(arm, protocol), arm, None, port) for arm in mirrored]
+    return made
+
+
+def used(split: Split) -> tuple[tuple[Arm, ...], tuple[Arm, ...]]:
+    """Return the arms and the mirrored arms whose clusters a split needs."""
+    return split.arms, () if split.mirror is None else (split.mirror.arm,)
+
+
+def _cluster(cluster: str, arm: Arm, spare: Arm | None, port: int) -> dict[str, Any]:
+    places = [_place(arm, port, 0)]
+    if spare is not None:
+        places.append(_place(spare, port, 1))
+    return {
+        "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+        "name": cluster,
+        "cluster_type": {"name": "envoy.cluster.strict_dns", "typed_config": _names()},
+        "connect_timeout": _CONNECT_TIMEOUT,
+        "lb_policy": "LEAST_REQUEST",
+        # With nobody below it the control tries everybody rather than nobody; an arm never does.
+        "common_lb_config": {
+            "healthy_panic_threshold": {"value": 0 if spare is not None else 50},
+            "close_connections_on_host_set_change": False,
+        },
+        "ignore_health_on_host_removal": True,
+        "load_assignment": {
+            "cluster_name": cluster,
+            "policy": {"overprovisioning_factor": _ONLY_WHEN_EMPTY},
+            "endpoints": places,
+        },
+        "circuit_breakers": {
+            "thresholds": [
+                {
+                    "priority": priority,
+                    "max_connections": _UNLIMITED,
+                    "max_pending_requests": _UNLIMITED,
+                    "max_requests": _UNLIMITED,
+                    "max_retries": _UNLIMITED,
+                }
+                for priority in ("DEFAULT", "HIGH")
+            ]
+        },
+        "outlier_detection": _outliers(),
+        "per_connection_buffer_limit_bytes": 1_048_576,
+        "track_cluster_stats": {"per_endpoint_stats": True},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": (
+                    "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+                ),
+                "common_http_protocol_options": {"idle_timeout": f"{UPSTREAM_IDLE_S}s"},
+                "use_downstream_protocol_config": {
+                    "http_protocol_options": {},
+                    "http2_protocol_options": {
+                        # Finds a pod that is gone without a word, such as with its node.
+                        "connection_keepalive": {"interval": "20s", "timeout": "10s"}
+                    },
+                },
+            }
+        },
+    }
+
+
+def _names() -> dict[str, Any]:
+    """Return how pods are found: each address of the headless Service, asked for every second."""
+    return {
+        "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster",
+        "dns_lookup_family": "V4_PREFERRED",
+        "dns_refresh_rate": "1s",
+        "dns_failure_refresh_rate": {"base_interval": "0.5s", "max_interval": "1s"},
+        "respect_dns_ttl": False,
+        "all_addresses_in_single_endpoint": False,
+    }
+
+
+def _outliers() -> dict[str, Any]:
+    """Return outlier detection that sees pods nobody can reach, and not models that answer badly.
+
+    A candidate that fails must be seen to fail: were its pods ejected, the control would answer for
+    them and the candidate would look well.
+    """
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 2,
+        "enforcing_consecutive_local_origin_failure": 100,
+        "enforcing_local_origin_success_rate": 0,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_consecutive_gateway_failure": 0,
+        "enforcing_success_rate": 0,
+        "enforcing_failure_percentage": 0,
+        "enforcing_failure_percentage_local_origin": 0,
+        "interval": "1s",
+        "base_ejection_time": "3s",
+        "max_ejection_time": "15s",
+        "max_ejection_percent": 100,
+    }
+
+
+def _place(arm: Arm, port: int, priority: int) -> dict[str, Any]:
+    address = {"socket_address": {"address": arm.host, "port_value": port}}
+    return {
+        "priority": priority,
+        "lb_endpoints": [
+            {
+                "endpoint": {"address": address},
+                "metadata": {"filter_metadata": {METADATA: {"variant": arm.name}}},
+            }
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Requests that run together: a pure plan, what the model allows, and the queue."""

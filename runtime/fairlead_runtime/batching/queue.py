@@ -1,0 +1,280 @@
+"""The queue in front of a model: admission, deadlines, and what runs next and where.
+
+Everything here belongs to one event loop and is called on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Protocol
+
+from fairlead_runtime.batching.plan import Lanes, shape_key
+from fairlead_runtime.batching.probe import INLINE_LIMIT_S, Profile
+from fairlead_runtime.batching.run import Ran, run
+from fairlead_runtime.batching.settings import Choice, Mode, Settings
+from fairlead_runtime.engine.session import Engine
+from fairlead_runtime.protocol.errors import DeadlineError, NotReadyError, OverloadedError
+from fairlead_runtime.protocol.types import InferRequest, InferResponse
+
+log = logging.getLogger(__name__)
+_LARGE = 2.0  # a request is no batch for the loop where it takes this many times the limit
+_SLOW_IN_A_ROW = 3
+_SLOW = 5.0  # times the limit
+_MOST_RETRY_AFTER_S = 60
+
+
+class Observer(Protocol):
+    """Who counts what happens in the queue."""
+
+    def batch(self, *, requests: int, rows: int, seconds: float) -> None:
+        """Note a batch that ran."""
+
+    def queued(self, seconds: float) -> None:
+        """Note how long a request waited before it ran."""
+
+    def dropped(self, reason: str) -> None:
+        """Note a request that was not run: `queue_full`, `deadline` or `cancelled`."""
+
+    def split_up(self) -> None:
+        """Note a batch that failed and was run request by request."""
+
+
+class _Item:
+    __slots__ = ("arrived", "future", "request", "rows", "timer")
+
+    def __init__(
+        self, request: InferRequest, rows: int, future: asyncio.Future[InferResponse], now: float
+    ) -> None:
+        self.request, self.rows, self.future, self.arrived = request, rows, future, now
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class Batcher:
+    """Queues requests and runs them in batches, on the event loop or in threads."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        settings: Settings,
+        choice: Choice,
+        profile: Profile,
+        pool: Executor,
+        observer: Observer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine, self._settings = engine, settings
+        self._pool, self._observer, self._clock = pool, observer, clock
+        self._order = tuple(spec.name for spec in engine.signature.inputs)
+        self._merge, self._inline = choice.merge, choice.inline
+        self._adapts = settings.mode in (Mode.AUTO, Mode.OFF)
+        self._large = profile.elements_within(_LARGE * INLINE_LIMIT_S)
+        self._loop = asyncio.get_running_loop()
+        self._light: Lanes[_Item] = Lanes()  # for the event loop
+        self._heavy: Lanes[_Item] = Lanes()  # for the threads
+        self._waiting = 0
+        self._busy = 0
+        self._slow = 0
+        self._flushing = self._pumping = False
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._per_request_s = profile.single_s if math.isfinite(profile.single_s) else 0.0
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait."""
+        return self._waiting
+
+    async def infer(self, request: InferRequest) -> InferResponse:
+        """Answer a request.
+
+        Raises:
+            OverloadedError: Too many are waiting.
+            DeadlineError: Its deadline passed first.
+            InferenceError: The model failed on it.
+        """
+        now = self._clock()
+        if self._waiting >= self._settings.max_waiting:
+            self._observer.dropped("queue_full")
+            raise OverloadedError(self._waiting, self._retry_after_s())
+        if request.deadline is not None and request.deadline <= now:
+            self._observer.dropped("deadline")
+            raise DeadlineError
+        item = self._admit(request, now)
+        try:
+            return await item.future
+        except asyncio.CancelledError:
+            # Where it still waits it is skipped when its turn comes; its place is free at once.
+            if item.rows >= 0:
+                self._leave(item, "cancelled")
+            raise
+        finally:
+            if item.timer is not None:
+                item.timer.cancel()
+
+    def _admit(self, request: InferRequest, now: float) -> _Item:
+        found = shape_key(request, self._order) if self._merge else None
+        key, rows = found if found is not None else (None, 1)
+        item = _Item(request, rows, self._loop.create_future(), now)
+        self._waiting += 1
+        if self._inline and not self._is_large(request):
+            self._light.push(key, rows, item)
+            if not self._flushing:
+                self._flushing = True
+                self._loop.call_soon(self._flush)
+        else:
+            self._heavy.push(key, rows, item)
+            self._pump_soon()
+        if request.deadline is not None:
+            item.timer = self._loop.call_later(request.deadline - now, self._expire, item)
+        return item
+
+    def _is_large(self, request: InferRequest) -> bool:
+        if not self._adapts:
+            return False
+        elements = 0
+        for array in request.inputs.values():
+            elements += array.size
+        return elements > self._large
+
+    def _expire(self, item: _Item) -> None:
+        if not item.future.done():
+            item.future.set_exception(DeadlineError())
+            if item.rows >= 0:
+                self._leave(item, "deadline")
+
+    def _leave(self, item: _Item, reason: str) -> None:
+        item.rows = -1
+        self._waiting -= 1
+        self._observer.dropped(reason)
+
+    def _take(self, lanes: Lanes[_Item]) -> list[_Item]:
+        """Return the next batch of those who still wait for an answer."""
+        while lanes:
+            batch = [item for item in lanes.pop(self._settings.max_rows) if item.rows >= 0]
+            now = self._clock()
+            for item in batch:
+                deadline = item.request.deadline
+                if deadline is not None and deadline <= now:
+                    self._expire(item)
+            batch = [item for item in batch if item.rows >= 0]
+            if batch:
+                self._waiting -= len(batch)
+                for item in batch:
+                    self._observer.queued(now - item.arrived)
+                return batch
+        return []
+
+    # On the event loop.
+
+    def _flush(self) -> None:
+        self._flushing = False
+        if not self._due(self._light, self._flush):
+            return
+        batch = self._take(self._light)
+        if batch:
+            rows = _begin(batch)
+            ran = self._guarded([item.request for item in batch])
+            self._finish(batch, rows, ran)
+            self._watch(ran.seconds, rows)
+        if self._light and not self._flushing:
+            # The rest in the next turn, after health checks and whatever else has come in.
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _guarded(self, requests: list[InferRequest]) -> Ran:
+        try:
+            return run(self._engine, requests)
+        except Exception as error:  # noqa: BLE001 - nobody may be left waiting
+            return Ran([error] * len(requests), 0.0)
+
+    def _watch(self, seconds: float, rows: int) -> None:
+        """Give up running inline where that proves slow: the trial may have been too kind."""
+        if not self._adapts:
+            return
+        self._slow = self._slow + 1 if seconds > _SLOW * INLINE_LIMIT_S else 0
+        if self._slow >= _SLOW_IN_A_ROW and self._inline:
+            log.warning(
+                "%d rows took %.3g ms: batches run in a thread from now on", rows, seconds * 1e3
+            )
+            self._inline = False
+
+    # In threads.
+
+    def _pump_soon(self) -> None:
+        if not self._pumping and self._busy < self._settings.workers:
+            self._pumping = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._pumping = False
+        while self._busy < self._settings.workers and self._due(self._heavy, self._pump):
+            batch = self._take(self._heavy)
+            if not batch:
+                return
+            rows = _begin(batch)
+            self._busy += 1
+            requests = [item.request for item in batch]
+            running = self._loop.run_in_executor(self._pool, self._guarded, requests)
+            running.add_done_callback(
+                lambda done, batch=batch, rows=rows: self._returned(batch, rows, done)  # type: ignore[misc]
+            )
+
+    def _returned(self, batch: list[_Item], rows: int, done: asyncio.Future[Ran]) -> None:
+        self._busy -= 1
+        if done.cancelled():
+            ran = Ran([NotReadyError("the server has stopped")] * len(batch), 0.0)
+        else:
+            ran = done.result()
+        self._finish(batch, rows, ran)
+        if self._heavy:
+            self._pump_soon()
+
+    # Both.
+
+    def _due(self, lanes: Lanes[_Item], again: Callable[[], None]) -> bool:
+        """Whether a batch may go now; otherwise `again` is called when it may."""
+        oldest = lanes.oldest()
+        if oldest is None:
+            return False
+        delay_s = self._settings.max_delay_s
+        if delay_s <= 0 or not self._merge or lanes.full(self._settings.max_rows):
+            return True
+        left = oldest.arrived + delay_s - self._clock()
+        if left <= 0:
+            return True
+        timer = self._timers.get(again.__name__)
+        if timer is None or timer.cancelled() or timer.when() <= self._loop.time():
+            self._timers[again.__name__] = self._loop.call_later(left, again)
+        return False
+
+    def _finish(self, batch: list[_Item], rows: int, ran: Ran) -> None:
+        if ran.failure is not None:
+            self._observer.split_up()
+            log.debug("a batch of %d requests failed: %s", len(batch), ran.failure)
+        self._observer.batch(requests=len(batch), rows=rows, seconds=ran.seconds)
+        self._per_request_s += 0.1 * (ran.seconds / len(batch) - self._per_request_s)
+        for item, result in zip(batch, ran.results, strict=True):
+            if item.future.done():
+                continue
+            if isinstance(result, InferResponse):
+                item.future.set_result(result)
+            else:
+                item.future.set_exception(result)
+
+    def _retry_after_s(self) -> int:
+        seconds = self._waiting * self._per_request_s / self._settings.workers
+        return min(_MOST_RETRY_AFTER_S, max(1, math.ceil(seconds)))
+
+
+def _begin(batch: list[_Item]) -> int:
+    """Mark items as running and return their rows."""
+    rows = 0
+    for item in batch:
+        rows += item.rows
+        item.rows = -1
+    return rows

@@ -1,0 +1,159 @@
+"""The service inference.GRPCInferenceService."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import orjson
+from google.protobuf.message import DecodeError
+
+from fairlead_runtime.contract import names
+from fairlead_runtime.dataplane.model import ServedModel
+from fairlead_runtime.grpc.convert import parse_infer, render_infer, render_model
+from fairlead_runtime.grpc.messages import INFERENCE, INFERENCE_SERVICE
+from fairlead_runtime.protocol.errors import (
+    Code,
+    DeadlineError,
+    InferenceError,
+    InputRefusedError,
+    InvalidRequestError,
+    NotReadyError,
+    OverloadedError,
+    RequestError,
+    UnknownModelError,
+)
+
+log = logging.getLogger(__name__)
+Message = Any  # protobuf's classes are made at run time
+Context = Any  # grpc.aio's ServicerContext, whose methods are not typed alike in its versions
+
+ERROR_KEY = "fairlead-error-bin"
+"""Trailing metadata of every error: the JSON that an HTTP client would have got."""
+_STATUS: dict[type[RequestError], grpc.StatusCode] = {
+    InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
+    InputRefusedError: grpc.StatusCode.INVALID_ARGUMENT,
+    UnknownModelError: grpc.StatusCode.NOT_FOUND,
+    NotReadyError: grpc.StatusCode.UNAVAILABLE,
+    OverloadedError: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
+    InferenceError: grpc.StatusCode.INTERNAL,
+}
+
+
+class Inference:
+    """The service of one model."""
+
+    def __init__(self, model: ServedModel, server_version: str) -> None:
+        self._model, self._server_version = model, server_version
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        """Return the handler of the service."""
+        methods: dict[str, Callable[[Message], Awaitable[Message]]] = {
+            "ServerLive": self._server_live,
+            "ServerReady": self._server_ready,
+            "ServerMetadata": self._server_metadata,
+            "ModelReady": self._model_ready,
+            "ModelMetadata": self._model_metadata,
+        }
+        handlers = {
+            name: _unary(_answering(method, INFERENCE[f"{name}Request"]))
+            for name, method in methods.items()
+        }
+        handlers["ModelInfer"] = _unary(self._infer)
+        return grpc.method_handlers_generic_handler(INFERENCE_SERVICE, handlers)
+
+    async def _server_live(self, _: Message) -> Message:
+        return INFERENCE["ServerLiveResponse"](live=True)
+
+    async def _server_ready(self, _: Message) -> Message:
+        return INFERENCE["ServerReadyResponse"](ready=self._model.ready)
+
+    async def _server_metadata(self, _: Message) -> Message:
+        response = INFERENCE["ServerMetadataResponse"]
+        return response(name="fairlead", version=self._server_version)
+
+    async def _model_ready(self, request: Message) -> Message:
+        self._model.check_name(request.name, request.version or None)
+        return INFERENCE["ModelReadyResponse"](ready=self._model.ready)
+
+    async def _model_metadata(self, request: Message) -> Message:
+        model = self._model
+        model.check_name(request.name, request.version or None)
+        return render_model(model.name, model.version, model.signature(), names.PLATFORM)
+
+    async def _infer(self, body: bytes, context: Context) -> bytes:
+        model = self._model
+        _echo_trace(context)
+        with model.metrics.in_flight():
+            started, now = time.perf_counter(), time.monotonic()
+            try:
+                request = _parse(INFERENCE["ModelInferRequest"], body)
+                model.check_name(request.model_name, request.model_version or None)
+                signature = model.signature()
+                remaining = context.time_remaining()
+                deadline = None if remaining is None else now + remaining
+                call = parse_infer(request, signature, now=now, deadline=deadline)
+                answer = await model.infer(call.infer)
+                response = render_infer(
+                    answer, signature, call, name=model.name, version=model.version
+                )
+                encoded: bytes = response.SerializeToString()
+            except RequestError as error:
+                model.metrics.failed()
+                await _abort(context, error)
+            except Exception:
+                model.metrics.failed()
+                log.exception("ModelInfer failed")
+                await _abort(context, RequestError("internal error: see the server's log"))
+            model.metrics.succeeded(time.perf_counter() - started)
+            return encoded
+
+
+def _unary(method: Callable[[bytes, Context], Awaitable[bytes]]) -> grpc.RpcMethodHandler:
+    # Bytes both ways: grpc would answer UNKNOWN to a request that it cannot decode.
+    return grpc.unary_unary_rpc_method_handler(method)
+
+
+def _answering(
+    method: Callable[[Message], Awaitable[Message]], request_class: Message
+) -> Callable[[bytes, Context], Awaitable[bytes]]:
+    async def answer(body: bytes, context: Context) -> bytes:
+        try:
+            response = await method(_parse(request_class, body))
+        except RequestError as error:
+            await _abort(context, error)
+        encoded: bytes = response.SerializeToString()
+        return encoded
+
+    return answer
+
+
+def _parse(message_class: Message, body: bytes) -> Message:
+    try:
+        return message_class.FromString(body)
+    except DecodeError:
+        name = message_class.DESCRIPTOR.full_name
+        raise InvalidRequestError(
+            "", f"the message is no {name}", expected=name, code=Code.INVALID_REQUEST
+        ) from None
+
+
+def _echo_trace(context: Context) -> None:
+    found = tuple(
+        (key, value) for key, value in context.invocation_metadata() if key in names.TRACE_HEADERS
+    )
+    if found:
+        context.set_trailing_metadata(found)
+
+
+async def _abort(context: Context, error: RequestError) -> NoReturn:
+    metadata: list[tuple[str, str | bytes]] = [(ERROR_KEY, orjson.dumps(error.document()))]
+    if isinstance(error, OverloadedError):
+        metadata.append(("retry-after", str(error.retry_after_s)))
+    status = _STATUS.get(type(error), grpc.StatusCode.INTERNAL)
+    await context.abort(status, str(error), (*context.trailing_metadata(), *metadata))
+    raise AssertionError  # abort raises

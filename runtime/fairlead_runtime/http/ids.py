@@ -1,0 +1,24 @@
+"""Ids for requests that bring none."""
+
+from __future__ import annotations
+
+import uuid
+
+_LOW_BITS = 48
+
+
+class RequestIds:
+    """Version 4 UUIDs of one process: random once, then counted.
+
+    A random one for each request costs a system call and as much as a small model's own work.
+    """
+
+    def __init__(self) -> None:
+        start = uuid.uuid4()
+        self._prefix = str(start)[:24]
+        self._next = start.int & ((1 << _LOW_BITS) - 1)
+
+    def next(self) -> str:
+        """Return another one."""
+        self._next = (self._next + 1) & ((1 << _LOW_BITS) - 1)
+        return f"{self._prefix}{self._next:012x}"

@@ -1,0 +1,225 @@
+"""Bytes to requests: httptools finds them and refuses broken ones, limits and rules are here."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from enum import Enum
+
+import httptools
+
+from fairlead_runtime.http.limits import Limits
+from fairlead_runtime.http.messages import Request, Response
+from fairlead_runtime.http.wire import RefusedError, check_head, target
+
+
+class At(Enum):
+    """What is read next."""
+
+    START = "start"
+    HEAD = "head"
+    BODY = "body"
+    NOTHING = "nothing"  # what still comes is thrown away
+
+
+class Entry:
+    """A request, or what is answered in place of one that cannot be taken."""
+
+    __slots__ = ("is_head", "keep", "request", "response", "version")
+
+    def __init__(
+        self,
+        request: Request | None,
+        response: Response | None,
+        is_head: bool,  # noqa: FBT001 - one is made for each request, and names cost
+        keep: bool,  # noqa: FBT001
+        version: str,
+    ) -> None:
+        self.request, self.response = request, response
+        self.is_head, self.keep, self.version = is_head, keep, version
+
+
+class _EnoughError(Exception):
+    """Stops the parser: no further request is wanted."""
+
+
+class Reader(ABC):
+    """Reads one connection; what is done with the requests is a subclass's matter.
+
+    Args:
+        limits: What a client may send.
+        clock: The time in seconds.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+        self._limits, self._clock = limits, clock
+        self._parser = httptools.HttpRequestParser(self)
+        self._at = At.START
+        self._since = 0.0  # when what is read next began
+        self._read_ended_one = False
+        self._resumes = False
+        self._wants_continue = False
+        self._begin()
+
+    @abstractmethod
+    def _push(self, entry: Entry) -> None:
+        """Take a request, or a refusal, in the order of their bytes."""
+
+    @abstractmethod
+    def _continue(self) -> None:
+        """Ask for the body where `_wants_continue`, once it is this request's turn."""
+
+    @abstractmethod
+    def _too_large(self) -> Response:
+        """Return the answer to a body that is too large."""
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come."""
+        self._read_ended_one = False
+        while data and self._at is not At.NOTHING:
+            try:
+                self._parser.feed_data(data)
+                break
+            except httptools.HttpParserUpgrade as upgrade:
+                # An upgrade is an offer that may be ignored; what follows is plain HTTP again.
+                data = self._same_request() + data[upgrade.args[0] :]
+            except httptools.HttpParserError as error:
+                self._broken(error)
+        if self._at is At.HEAD and not self._read_ended_one:
+            # A name or value that never ends is not shown by the parser, so bytes are counted;
+            # not those that came together with the end of another request.
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.max_head_bytes:
+                self._refuse(self._too_large_head())
+
+    # What the parser calls.
+
+    def on_message_begin(self) -> None:
+        """A request line begins."""
+        if self._at is At.NOTHING:
+            raise _EnoughError
+        if self._resumes:
+            return
+        self._begin()
+        self._at, self._since = At.HEAD, self._clock()
+
+    def on_url(self, url: bytes) -> None:
+        """The request target, or a part of it."""
+        if self._resumes:
+            return
+        self._url += url
+        if len(self._url) > self._limits.max_url_bytes:
+            raise RefusedError(414, "UriTooLong", "the request target is too long")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer: of those only the size matters."""
+        if self._resumes:
+            return
+        self._size += len(name) + len(value) + 4
+        self._count += 1
+        limits = self._limits
+        if self._size > limits.max_head_bytes or self._count > limits.max_headers:
+            raise self._too_large_head()
+        if self._at is At.HEAD:
+            name = name.lower()
+            if name == b"host":
+                self._hosts += 1
+            self._headers[name] = value.strip()
+
+    def on_headers_complete(self) -> None:
+        """The head is there: decide whether to take the body."""
+        if self._resumes:
+            self._resumes = False
+            return
+        parser, headers = self._parser, self._headers
+        self._version, self._method = parser.get_http_version(), parser.get_method()
+        check_head(self._version, headers, self._hosts)
+        self._keep = parser.should_keep_alive()
+        self._at, self._since = At.BODY, self._clock()
+        length = headers.get(b"content-length")
+        if length is not None and int(length) > self._limits.max_body_bytes:
+            self._refuse_body()
+        elif b"expect" in headers and self._version == "1.1":
+            self._wants_continue = self._has_body()
+            self._continue()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        if self._at is not At.BODY:
+            return
+        self._wants_continue = False
+        self._body.append(body)
+        self._body_bytes += len(body)
+        if self._body_bytes > self._limits.max_body_bytes:
+            self._refuse_body()
+
+    def on_message_complete(self) -> None:
+        """The request is there as a whole."""
+        if self._at is At.NOTHING or (self._parser.should_upgrade() and self._has_body()):
+            return
+        parts = self._body
+        path, query = target(self._url)
+        method = self._method.decode("latin-1")
+        request = Request(
+            method,
+            path,
+            query,
+            self._headers,
+            parts[0] if len(parts) == 1 else b"".join(parts),
+        )
+        keep = self._keep and method != "CONNECT"
+        self._at = At.START if keep else At.NOTHING
+        self._since, self._read_ended_one = self._clock(), True
+        self._push(Entry(request, None, method == "HEAD", keep, self._version))
+
+    def _broken(self, error: httptools.HttpParserError) -> None:
+        if self._at is At.NOTHING:
+            return  # more than was wanted, and who sends it has been told so
+        reason = error.__context__
+        if not isinstance(reason, RefusedError):
+            reason = RefusedError(400, "BadRequest", f"this is not HTTP: {error}")
+        self._refuse(reason)
+
+    def _begin(self) -> None:
+        self._url = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._body: list[bytes] = []
+        self._body_bytes = self._size = self._count = self._hosts = self._head_bytes = 0
+        self._version, self._method, self._keep = "1.1", b"", False
+
+    def _has_body(self) -> bool:
+        headers = self._headers
+        if self._method == b"CONNECT":
+            return False
+        return b"transfer-encoding" in headers or int(headers.get(b"content-length", 0)) > 0
+
+    def _same_request(self) -> bytes:
+        """Return what makes a new parser go on with the body of this request, if it has one.
+
+        httptools takes a body behind an offered upgrade for the other protocol's. Java's client
+        makes that offer with its first request, whatever that is.
+        """
+        if self._at is not At.BODY:
+            return b""
+        self._parser = httptools.HttpRequestParser(self)
+        self._resumes = True
+        length = self._headers.get(b"content-length")
+        size = b"transfer-encoding: chunked" if length is None else b"content-length: " + length
+        return b"POST / HTTP/1.1\r\n%b\r\n\r\n" % size
+
+    def _too_large_head(self) -> RefusedError:
+        limits = self._limits
+        text = f"headers may have {limits.max_head_bytes} bytes and be {limits.max_headers} at most"
+        return RefusedError(431, "HeadersTooLarge", text)
+
+    def _refuse_body(self) -> None:
+        self._refuse(self._too_large())
+
+    def _refuse(self, why: RefusedError | Response) -> None:
+        """Answer in place of a request that is not taken, after those before it, and end."""
+        is_head = self._method == b"HEAD"
+        self._at = At.NOTHING
+        self._wants_continue = False
+        self._body.clear()
+        response = why.response() if isinstance(why, RefusedError) else why
+        self._push(Entry(None, response, is_head, False, self._version))  # noqa: FBT003

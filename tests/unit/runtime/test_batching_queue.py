@@ -1,0 +1,252 @@
+"""The queue: batches, deadlines, refusals and cancellations, on a real event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fairlead_runtime.batching.probe import Profile
+from fairlead_runtime.batching.queue import Batcher
+from fairlead_runtime.batching.settings import Choice, Settings
+from fairlead_runtime.metrics.counters import Metrics
+from fairlead_runtime.protocol.errors import DeadlineError, InferenceError, OverloadedError
+from fairlead_runtime.protocol.types import (
+    Array,
+    InferRequest,
+    InferResponse,
+    Signature,
+    TensorSpec,
+)
+
+
+class Doubling:
+    """Doubles its input; refuses negative numbers; waits while `gate` is closed."""
+
+    def __init__(self) -> None:
+        spec = TensorSpec(name="x", datatype="FP32", shape=(-1, -1))
+        self.signature = Signature(
+            inputs=(spec,), outputs=(TensorSpec(name="y", datatype="FP32", shape=(-1, -1)),)
+        )
+        self.gate = threading.Event()
+        self.gate.set()
+        self.started = threading.Event()
+        self.batches: list[int] = []
+        self.threads: set[str] = set()
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: tuple[str, ...] | None
+    ) -> dict[str, Array | list[Any]]:
+        self.started.set()
+        assert self.gate.wait(30)
+        self.batches.append(len(inputs["x"]))
+        self.threads.add(threading.current_thread().name)
+        if (inputs["x"] < 0).any():
+            raise InferenceError("negative")
+        return {"y": inputs["x"] * 2}
+
+
+class World:
+    def __init__(
+        self, pool: ThreadPoolExecutor, *, inline: bool, merge: bool = True, **wishes: Any
+    ) -> None:
+        self.engine = Doubling()
+        self.metrics = Metrics(model_name="m", model_version="1")
+        self.batcher = Batcher(
+            self.engine,
+            settings=Settings(**wishes),
+            choice=Choice(merge=merge, inline=inline, why=""),
+            profile=Profile(merges=True, single_s=1e-5, batch_s=1e-5, batch_rows=64),
+            pool=pool,
+            observer=self.metrics,
+        )
+
+    def ask(
+        self, value: float, *, rows: int = 1, width: int = 2, deadline: float | None = None
+    ) -> asyncio.Task[InferResponse]:
+        data = np.full((rows, width), value, np.float32)
+        request = InferRequest(inputs={"x": data}, deadline=deadline)
+        return asyncio.create_task(self.batcher.infer(request))
+
+    def sample(self, line: str) -> float:
+        for each in self.metrics.render().decode().splitlines():
+            if each.startswith(line + " "):
+                return float(each.rsplit(" ", 1)[1])
+        raise AssertionError(line)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2, thread_name_prefix="model") as executor:
+        yield executor
+
+
+async def values(tasks: list[asyncio.Task[InferResponse]]) -> list[float]:
+    return [float(np.asarray(answer.outputs["y"])[0, 0]) for answer in await asyncio.gather(*tasks)]
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "worker"])
+async def test_requests_of_one_turn_run_together_and_get_their_own_answers(
+    pool: ThreadPoolExecutor, inline: bool
+) -> None:
+    world = World(pool, inline=inline)
+    assert await values([world.ask(value) for value in range(10)]) == [2 * v for v in range(10)]
+    assert world.engine.batches == [10]
+    assert (world.engine.threads == {"MainThread"}) is inline
+    assert world.sample("model_batch_requests_sum") == 10
+    assert world.sample("model_queue_seconds_count") == 10
+    assert world.sample("model_inference_seconds_count") == 1
+
+
+async def test_other_shapes_run_apart(pool: ThreadPoolExecutor) -> None:
+    world = World(pool, inline=True)
+    tasks = [world.ask(value, width=2 + value % 2) for value in range(6)]
+    answers = await asyncio.gather(*tasks)
+    shapes = [np.asarray(answer.outputs["y"]).shape for answer in answers]
+    assert shapes == [(1, 2), (1, 3)] * 3
+    assert world.engine.batches == [3, 3]
+
+
+async def test_no_batch_is_larger_than_allowed(pool: ThreadPoolExecutor) -> None:
+    world = World(pool, inline=True, max_rows=4)
+    tasks = [world.ask(1, rows=rows) for rows in (3, 1, 2, 9, 1)]
+    await asyncio.gather(*tasks)
+    assert world.engine.batches == [4, 2, 9, 1]
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "worker"])
+async def test_one_bad_row_fails_only_its_own_request(
+    pool: ThreadPoolExecutor, inline: bool
+) -> None:
+    world = World(pool, inline=inline)
+    tasks = [world.ask(value) for value in (1, -1, 3)]
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert isinstance(results[1], InferenceError)
+    assert await values([tasks[0], tasks[2]]) == [2, 6]
+    assert world.engine.batches == [3, 1, 1, 1]
+    assert world.sample("model_batches_split_total") == 1
+
+
+async def test_without_merging_each_request_runs_alone(pool: ThreadPoolExecutor) -> None:
+    world = World(pool, inline=True, merge=False)
+    await values([world.ask(value) for value in range(3)])
+    assert world.engine.batches == [1, 1, 1]
+
+
+async def test_while_a_batch_runs_the_queue_is_the_next_one(pool: ThreadPoolExecutor) -> None:
+    world = World(pool, inline=False)
+    world.engine.gate.clear()
+    first = world.ask(0)
+    await asyncio.to_thread(world.engine.started.wait)
+    others = []
+    for value in range(1, 6):  # in turns of their own
+        others.append(world.ask(value))
+        await asyncio.sleep(0)
+    world.engine.gate.set()
+    assert await values([first, *others]) == [0, 2, 4, 6, 8, 10]
+    assert world.engine.batches == [1, 5]
+
+
+async def test_a_full_queue_refuses_and_says_when_to_come_back(pool: ThreadPoolExecutor) -> None:
+    world = World(pool, inline=False, max_waiting=2)
+    world.engine.gate.clear()
+    running = world.ask(0)
+    await asyncio.to_thread(world.engine.started.wait)
+    waiting = [world.ask(1), world.ask(2)]
+    await asyncio.sleep(0)
+    with pytest.raises(OverloadedError, match="2 requests are waiting") as refused:
+        await world.ask(3)
+    assert 1 <= refused.value.retry_after_s <= 60
+    world.engine.gate.set()
+    assert await values([running, *waiting]) == [0, 2, 4]
+    assert world.sample('model_requests_dropped_total{reason="queue_full"}') == 1
+
+
+async def test_a_cancelled_request_is_not_run_and_frees_its_place(
+    pool: ThreadPoolExecutor,
+) -> None:
+    world = World(pool, inline=False, max_waiting=1)
+    world.engine.gate.clear()
+    running = world.ask(0)
+    await asyncio.to_thread(world.engine.started.wait)
+    gone = world.ask(-1)
+    await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    assert world.batcher.waiting == 0
+    stays = world.ask(5)
+    await asyncio.sleep(0)
+    world.engine.gate.set()
+    assert await values([running, stays]) == [0, 10]
+    assert world.engine.batches == [1, 1]
+    assert world.sample('model_requests_dropped_total{reason="cancelled"}') == 1
+
+
+async def test_a_deadline_ends_the_wait_and_the_work_is_not_done(pool: ThreadPoolExecutor) -> None:
+    world = World(pool, inline=False)
+    world.engine.gate.clear()
+    running = world.ask(0)
+    await asyncio.to_thread(world.engine.started.wait)
+    late = world.ask(7, deadline=time.monotonic() + 0.02)
+    with pytest.raises(DeadlineError):
+        await late
+    world.engine.gate.set()
+    await running
+    await values([world.ask(1)])
+    assert world.engine.batches == [1, 1]
+    assert world.sample('model_requests_dropped_total{reason="deadline"}') == 1
+
+
+async def test_a_deadline_that_has_passed_already_costs_nothing(pool: ThreadPoolExecutor) -> None:
+    world = World(pool, inline=True)
+    with pytest.raises(DeadlineError):
+        await world.ask(1, deadline=time.monotonic() - 1)
+    assert world.engine.batches == []
+
+
+@pytest.mark.parametrize("inline", [True, False], ids=["inline", "worker"])
+async def test_a_delay_gathers_requests_of_several_turns(
+    pool: ThreadPoolExecutor, inline: bool
+) -> None:
+    world = World(pool, inline=inline, max_delay_s=0.2, max_rows=3)
+    first = world.ask(1)
+    await asyncio.sleep(0.01)
+    second = world.ask(2)
+    assert await values([first, second]) == [2, 4]
+    assert world.engine.batches == [2]
+    tasks = [world.ask(value) for value in range(3)]  # full: no need to wait
+    started = time.monotonic()
+    await asyncio.gather(*tasks)
+    assert time.monotonic() - started < 0.2
+    assert world.engine.batches == [2, 3]
+
+
+async def test_a_model_that_proves_slow_leaves_the_event_loop(pool: ThreadPoolExecutor) -> None:
+    world = World(pool, inline=True)
+    plain = world.engine.run
+
+    def slow(
+        inputs: Mapping[str, Array], outputs: tuple[str, ...] | None
+    ) -> dict[str, Array | list[Any]]:
+        time.sleep(0.015)  # what is being tested
+        return plain(inputs, outputs)
+
+    world.engine.run = slow  # type: ignore[method-assign]
+    for _ in range(3):
+        await world.ask(1)
+    assert world.engine.threads == {"MainThread"}
+    await world.ask(1)
+    assert len(world.engine.threads) == 2
+
+
+async def test_a_large_request_does_not_run_on_the_event_loop(pool: ThreadPoolExecutor) -> None:
+    world = World(pool, inline=True)
+    await world.ask(1, rows=100_000, width=100)
+    assert "MainThread" not in world.engine.threads
