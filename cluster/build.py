@@ -83,9 +83,10 @@ COMPONENTS = {
         Component("kwok", "sigs.k8s.io/kwok/cmd/kwok", ("kwok",)),
         Component("kind", "sigs.k8s.io/kind", ("kind",)),
         Component("kubeadm", ".", ("kubeadm",), _KUBERNETES),
+        Component("minio", "github.com/minio/minio", ("minio",)),
     )
 }
-DEFAULT = tuple(name for name in COMPONENTS if name not in ("kind", "kubeadm"))
+DEFAULT = tuple(name for name in COMPONENTS if name not in ("kind", "kubeadm", "minio"))
 
 
 def input_hash(component: Component, sources: Path = SOURCES) -> str:

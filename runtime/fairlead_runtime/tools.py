@@ -10,6 +10,8 @@ from fairlead_runtime.benchmark.sweep import Benchmark, benchmark
 from fairlead_runtime.export.quantize import Quantized, quantize
 from fairlead_runtime.export.torch import Exported, Input, export
 from fairlead_runtime.inspection.look import Inspection, inspect
+from fairlead_runtime.repository.errors import FetchError
+from fairlead_runtime.repository.fetch import Fetched, fetch
 from fairlead_runtime.validation.report import Report
 from fairlead_runtime.validation.run import validate
 from fairlead_runtime.workbench.errors import ToolError
@@ -17,6 +19,8 @@ from fairlead_runtime.workbench.errors import ToolError
 __all__ = [
     "Benchmark",
     "Exported",
+    "FetchError",
+    "Fetched",
     "Input",
     "Inspection",
     "Quantized",
@@ -24,6 +28,7 @@ __all__ = [
     "ToolError",
     "benchmark",
     "export",
+    "fetch",
     "inspect",
     "quantize",
     "validate",

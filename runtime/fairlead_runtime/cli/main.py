@@ -5,12 +5,10 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import logging
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from fairlead_runtime.cli import report, tools
+from fairlead_runtime.cli import fetching, report, tools
 from fairlead_runtime.cli.options import (
     Options,
     Parser,
@@ -38,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if args.command in tools.COMMANDS:
         return tools.run(args)
-    return _serve(args) if args.command == "serve" else _fetch(args)
+    return _serve(args) if args.command == "serve" else fetching.run(args)
 
 
 def version() -> str:
@@ -63,7 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         ),
     )
     serve.add_argument(
-        "model", metavar="MODEL", type=Path, help=".onnx file, or folder with model.onnx"
+        "model",
+        metavar="MODEL",
+        help=".onnx file, folder with model.onnx, or a URI as `fetch` takes it, with its variables",
     )
     options = Options(serve)
     options.add(
@@ -137,53 +137,9 @@ def _parser() -> argparse.ArgumentParser:
         default=60.0,
     )
     options.add("--log-level", "debug, info, warning or error", default="info", also=("LOG_LEVEL",))
-    fetch = commands.add_parser(
-        "fetch",
-        help="fetch a model into a directory",
-        description=(
-            "Fetch a model by its URI into DIR/model.onnx. Exit status 2 blames the model (wrong "
-            "digest, too large, not ONNX), 1 the surroundings: trying again may help."
-        ),
-    )
-    fetch.add_argument(
-        "uri",
-        metavar="URI",
-        help="file:///path, pvc://claim/path, configmap://name/key, http(s)://host/path",
-    )
-    fetch.add_argument("directory", metavar="DIR", type=Path, help="where the model goes")
-    options = Options(fetch)
-    options.add("--digest", "digest that the model must have", metavar="sha256:HEX")
-    options.add("--max-size-mib", "largest model in MiB", kind=positive, default=2048)
-    options.add("--source-dir", "where the claim or ConfigMap of the URI is mounted", kind=Path)
-    options.add("--secret-dir", "where the Secret with credentials is mounted", kind=Path)
-    options.add("--log-level", "debug, info, warning or error", default="info", also=("LOG_LEVEL",))
+    fetching.register(commands)
     tools.register(commands)
     return parser
-
-
-def _fetch(args: argparse.Namespace) -> int:
-    from fairlead_runtime.repository.errors import FetchError
-    from fairlead_runtime.repository.fetch import fetch
-
-    try:
-        done = fetch(
-            args.uri,
-            args.directory,
-            max_size_mib=args.max_size_mib,
-            pinned=args.digest or None,
-            resolved=os.environ.get("FAIRLEAD_MODEL_DIGEST") or None,
-            source_dir=args.source_dir,
-            secret_dir=args.secret_dir,
-        )
-    except FetchError as error:
-        report.failed(error.reason, str(error))
-        return 2 if error.blames_model else 1
-    except OSError as error:
-        report.failed("DownloadFailed", f"cannot write the model: {error}")
-        return 1
-    report.succeeded(digest=done.digest, sizeBytes=done.size_bytes, uri=args.uri)
-    sys.stderr.write(f"fetched {done.size_bytes} bytes, {done.digest}, to {done.path}\n")
-    return 0
 
 
 def _serve(args: argparse.Namespace) -> int:
@@ -198,9 +154,8 @@ def _serve(args: argparse.Namespace) -> int:
     from fairlead_runtime.http.server import serve
     from fairlead_runtime.metrics.counters import Metrics
     from fairlead_runtime.repository.fetch import digest_of
-    from fairlead_runtime.repository.files import MODEL_FILE
 
-    path: Path = args.model / MODEL_FILE if args.model.is_dir() else args.model
+    path = fetching.resolve(args.model)
     threads = args.threads or cpu_limit()
 
     def make() -> tuple[OnnxEngine, str]:

@@ -55,7 +55,7 @@ def command(
 def common(parser: argparse.ArgumentParser) -> None:
     """Add the flags that every tool has, last in its help."""
     options = Options(parser)
-    options.add("--output", "json or table", kind=_output, default="table", metavar="FORMAT")
+    options.add("--output", "json or table", kind=output, default="table", metavar="FORMAT")
     parser.add_argument(
         "--progress",
         action="store_true",
@@ -97,7 +97,8 @@ def show(args: argparse.Namespace, result: object, text: str) -> None:
     sys.stdout.write(console.to_json(result) if args.output == "json" else text)
 
 
-def _output(text: str) -> str:
+def output(text: str) -> str:
+    """Parse a format of output."""
     if text not in ("json", "table"):
         raise argparse.ArgumentTypeError("must be json or table")
     return text

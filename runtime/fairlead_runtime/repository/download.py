@@ -1,87 +1,127 @@
-"""Downloads a model over http(s): streamed, limited, and tried again where that can help."""
+"""A file on an HTTP server: ranges, validators, redirects, credentials."""
 
 from __future__ import annotations
 
-import base64
+import contextlib
+import email.utils
 import http.client
-import logging
-import time
+import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from email.message import Message
 from typing import IO
 
 from fairlead_runtime.repository.errors import (
     DownloadFailedError,
     DownloadRefusedError,
     FetchError,
-    ModelTooLargeError,
     SourceNotFoundError,
 )
+from fairlead_runtime.repository.transfer import Piece
 
-log = logging.getLogger(__name__)
 _CHUNK = 1 << 20
-_TIMEOUT_S = 30.0
-_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
-_PROGRESS_S = 5.0
+_UNSTEADY = frozenset({408, 425, 429})
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 
 
-def download(
-    url: str,
-    goal: Path,
-    *,
-    limit_bytes: int,
-    secret_dir: Path | None = None,
-    sleep: Callable[[float], None] = time.sleep,
-) -> None:
-    """Download `url` into the file `goal`.
+class HttpFile:
+    """The file at an http(s) URL, of which the version that was met first is remembered."""
 
-    Raises:
-        FetchError: It is not there, refused, too large, or failed five times within about ten
-            seconds.
-    """
-    headers = {"User-Agent": "fairlead-runtime", "Accept": "*/*", **credentials(secret_dir)}
-    for pause in (*_PAUSES_S, None):
+    def __init__(self, url: str, *, headers: Mapping[str, str], stall_s: float) -> None:
+        self._url, self._stall_s = url, stall_s
+        self._headers = {"User-Agent": "fairlead-runtime", "Accept": "*/*", **headers}
+        self._validator: str | None = None
+        self._total: int | None = None
+
+    @property
+    def shown(self) -> str:
+        """Its URL without the query, which may carry a signature."""
+        return self._url.partition("?")[0]
+
+    @contextlib.contextmanager
+    def open(self, start: int) -> Iterator[Piece]:
+        """Ask for the bytes from `start`, or for all where that is not the same file any more."""
+        headers = dict(self._headers)
+        if start and self._validator:
+            headers |= {"Range": f"bytes={start}-", "If-Range": self._validator}
+        request = urllib.request.Request(self._url, headers=headers)  # noqa: S310 - is checked
+        with self._ask(request) as answer:
+            yield self._piece(answer, start)
+
+    def _ask(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        opener = urllib.request.build_opener(_Redirects)
         try:
-            _once(url, goal, headers, limit_bytes)
-        except DownloadFailedError as error:
-            if pause is None:
-                raise
-            log.warning("%s; next try in %.1f s", error, pause)
-            sleep(pause)
-        else:
-            return
+            answer: http.client.HTTPResponse = opener.open(request, timeout=self._stall_s)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise self._by_status(error) from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self._broken(error) from error
+        return answer
+
+    def _piece(self, answer: http.client.HTTPResponse, start: int) -> Piece:
+        if (coding := answer.headers.get("Content-Encoding", "identity")) != "identity":
+            message = f"{self.shown} is sent {coding}-encoded though that was not asked for"
+            raise DownloadFailedError(f"{message}: store the model as it is", again=False)
+        validator = validator_of(answer.headers)
+        if answer.status == http.HTTPStatus.PARTIAL_CONTENT:
+            self._same(answer, start, validator)
+            return Piece(start=start, total_bytes=self._total, chunks=self._chunks(answer))
+        length = answer.headers.get("Content-Length", "")
+        self._validator, self._total = validator, int(length) if length.isdigit() else None
+        return Piece(start=0, total_bytes=self._total, chunks=self._chunks(answer))
+
+    def _same(self, answer: http.client.HTTPResponse, start: int, validator: str | None) -> None:
+        """Refuse a part that is not of the same file, or not the part that was asked for.
+
+        A server or a proxy that does not know If-Range answers with a part of whatever is there.
+        """
+        found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+        total = int(found[2]) if found and found[2] != "*" else None
+        dated = self._validator is not None and not self._validator.endswith('"')
+        same = validator == self._validator or (dated and validator is None)
+        asked_for = found is not None and int(found[1]) == start and start > 0
+        if not (same and asked_for and total in (None, self._total)):
+            self._validator = None  # the next try asks for the whole
+            raise DownloadFailedError(f"{self.shown} changed while it was downloaded")
+
+    def _chunks(self, answer: http.client.HTTPResponse) -> Iterator[bytes]:
+        while True:
+            try:
+                # read1 gives what is there: a server that trickles is noticed, what came is kept.
+                chunk = answer.read1(_CHUNK)
+            except (OSError, http.client.HTTPException) as error:
+                raise self._broken(error) from error
+            if not chunk:
+                return
+            yield chunk
+
+    def _broken(self, error: Exception) -> DownloadFailedError:
+        return DownloadFailedError(f"{self.shown} cannot be downloaded: {_why(error)}")
+
+    def _by_status(self, error: urllib.error.HTTPError) -> FetchError:
+        shown, code = self.shown, error.code
+        if code in (401, 403):
+            return DownloadRefusedError(
+                f"{shown} answers {code}: check the credentials in spec.model.secretName"
+            )
+        if code in (404, 410):
+            return SourceNotFoundError(f"{shown} answers {code}: there is no model")
+        if code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            self._validator = None
+            return DownloadFailedError(f"{shown} changed while it was downloaded")
+        if 300 <= code < 400:
+            return DownloadFailedError(f"{shown} is redirected without end or to nowhere: {code}")
+        again = code >= 500 or code in _UNSTEADY
+        wanted = error.headers.get("Retry-After", "")
+        pause = float(wanted) if wanted.isdigit() else None
+        return DownloadFailedError(f"{shown} answers {code}", again=again, pause_s=pause)
 
 
-def credentials(secret_dir: Path | None) -> dict[str, str]:
-    """Return the Authorization header that the files of a mounted Secret make.
-
-    `token` is sent as a bearer token; `username` and `password` as basic credentials.
-
-    Raises:
-        DownloadRefusedError: The Secret has neither.
-    """
-    if secret_dir is None:
-        return {}
-    token, user = _read(secret_dir / "token"), _read(secret_dir / "username")
-    if token:
-        return {"Authorization": f"Bearer {token}"}
-    if user:
-        pair = f"{user}:{_read(secret_dir / 'password') or ''}"
-        return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
-    raise DownloadRefusedError("the Secret needs the key token, or the keys username and password")
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return None
-
-
-class _SameHost(urllib.request.HTTPRedirectHandler):
-    """Follows redirects, but never takes credentials to another host."""
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects over http(s), but takes credentials neither elsewhere nor out of TLS."""
 
     def redirect_request(
         self,
@@ -93,52 +133,40 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
         newurl: str,
     ) -> urllib.request.Request | None:
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if following is not None and following.host != req.host:
+        if following is None:
+            return None
+        if following.type not in ("http", "https"):
+            raise DownloadFailedError(f"a redirect to {following.type}:// is not followed")
+        left_tls = req.type == "https" and following.type == "http"
+        if following.host != req.host or left_tls:
             following.remove_header("Authorization")
         return following
 
 
-def _once(url: str, goal: Path, headers: dict[str, str], limit_bytes: int) -> None:
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the scheme is checked
-    opener = urllib.request.build_opener(_SameHost)
-    shown = url.partition("?")[0]  # a query may carry a signature
-    try:
-        with opener.open(request, timeout=_TIMEOUT_S) as answer:
-            _save(answer, goal, shown, limit_bytes)
-    except urllib.error.HTTPError as error:
-        error.close()
-        raise _by_status(shown, error) from error
-    except (OSError, http.client.HTTPException) as error:
-        why = getattr(error, "reason", None) or error
-        raise DownloadFailedError(f"{shown} cannot be downloaded: {why}") from error
+def validator_of(headers: Message) -> str | None:
+    """Return what tells one version of a file from another byte for byte, for `If-Range`.
+
+    That is a strong ETag, else a Last-Modified that is older than the answer by a second at least:
+    a younger one may stand for two versions.
+    """
+    tag: str | None = headers.get("ETag")
+    if tag:
+        return None if tag.startswith("W/") else tag
+    modified: str | None = headers.get("Last-Modified")
+    answered = headers.get("Date")
+    if modified and answered:
+        with contextlib.suppress(ValueError, TypeError):
+            age = _instant(answered) - _instant(modified)
+            return modified if age >= timedelta(seconds=1) else None
+    return None
 
 
-def _save(answer: http.client.HTTPResponse, goal: Path, shown: str, limit_bytes: int) -> None:
-    length = answer.headers.get("Content-Length")
-    expected = int(length) if length and length.isdigit() else None
-    too_large = ModelTooLargeError(
-        f"{shown} has more bytes than spec.model.maxSizeMiB allows ({limit_bytes})"
-    )
-    if expected is not None and expected > limit_bytes:
-        raise too_large
-    done, told = 0, time.monotonic()
-    with goal.open("wb") as output:
-        while chunk := answer.read(_CHUNK):
-            done += len(chunk)
-            if done > limit_bytes:
-                raise too_large
-            output.write(chunk)
-            if time.monotonic() - told > _PROGRESS_S:
-                told = time.monotonic()
-                log.info("downloaded %d of %s MiB", done >> 20, expected >> 20 if expected else "?")
-    if expected is not None and done < expected:
-        raise DownloadFailedError(f"{shown}: the connection ended after {done} of {expected} bytes")
+def _instant(text: str) -> datetime:
+    return email.utils.parsedate_to_datetime(text)
 
 
-def _by_status(shown: str, error: urllib.error.HTTPError) -> FetchError:
-    if error.code in (401, 403):
-        message = f"{shown} answers {error.code}: check the credentials in spec.model.secretName"
-        return DownloadRefusedError(message)
-    if error.code in (404, 410):
-        return SourceNotFoundError(f"{shown} answers {error.code}: there is no model")
-    return DownloadFailedError(f"{shown} answers {error.code}")
+def _why(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or error
+    if isinstance(reason, TimeoutError):
+        return "nothing came for too long"
+    return str(reason) or type(reason).__name__

@@ -34,9 +34,30 @@ class DownloadRefusedError(FetchError):
 
 
 class DownloadFailedError(FetchError):
-    """The server cannot be reached, or fails."""
+    """The server cannot be reached, or fails.
+
+    Attributes:
+        again: True where the same process may try again at once.
+        pause_s: Seconds for which the server wants to be left alone.
+    """
 
     reason = "DownloadFailed"
+
+    def __init__(self, message: str, *, again: bool = True, pause_s: float | None = None) -> None:
+        super().__init__(message)
+        self.again = again
+        self.pause_s = pause_s
+
+
+class ChangedMeanwhileError(DownloadFailedError):
+    """The model was replaced while it was fetched."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, again=False)
+
+
+class NotInstalledError(UnsupportedSchemeError):
+    """This kind of URI can be read, but not here: its package is not installed."""
 
 
 class DigestMismatchError(FetchError):

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from fairlead_runtime.repository.download import download
+from fairlead_runtime.repository import objects, secret, transfer
+from fairlead_runtime.repository.download import HttpFile
 from fairlead_runtime.repository.errors import (
     DigestMismatchError,
+    DownloadFailedError,
     InvalidModelError,
     ModelChangedInPlaceError,
     SourceNotFoundError,
@@ -19,7 +25,8 @@ from fairlead_runtime.repository.errors import (
 )
 from fairlead_runtime.repository.files import MODEL_FILE, copy
 
-SCHEMES = ("file", "pvc", "configmap", "http", "https")
+SCHEMES = ("file", "pvc", "configmap", "http", "https", *objects.SCHEMES)
+_SCRATCH = ".fetch-"
 _CHUNK = 1 << 20
 _NOT_MODELS = {
     b"<!DOCTYPE": "an HTML page",
@@ -54,37 +61,78 @@ def fetch(
     resolved: str | None = None,
     source_dir: Path | None = None,
     secret_dir: Path | None = None,
+    patience: transfer.Patience | None = None,
+    progress: transfer.Progress | None = None,
 ) -> Fetched:
     """Fetch a model into `directory/model.onnx`, with what lies beside it.
 
+    Whenever the process is killed, `directory/model.onnx` is not there, or the whole of a model is.
+
     Args:
-        uri: `file:///path`, `pvc://claim/path`, `configmap://name/key`, `http(s)://...`.
+        uri: `file:///path`, `pvc://claim/path`, `configmap://name/key`, `http(s)://...`,
+            `s3://bucket/key`, `gs://bucket/key`, `az://container/key`.
         directory: Where the model goes; what was there before is replaced.
         max_size_mib: Most MiB in all.
         pinned: Digest that the user demands.
         resolved: Digest that the revision's first pod found.
         source_dir: Where the claim or the ConfigMap of the URI is mounted.
         secret_dir: Where the Secret with credentials is mounted.
+        patience: How long a source is waited for.
+        progress: Is told how many bytes there are; the log is, without one.
 
     Raises:
         FetchError: The model could not be fetched, or is not the one that it should be.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".fetch-", dir=directory))
-    try:
-        _bring(uri, scratch, max_size_mib << 20, source_dir, secret_dir)
-        model = scratch / MODEL_FILE
-        digest = digest_of(model)
-        _check(model, digest, pinned, resolved)
-        for old in directory.iterdir():
-            if old != scratch:
-                shutil.rmtree(old) if old.is_dir() else old.unlink()
-        for item in sorted(scratch.iterdir(), key=lambda path: path.name == MODEL_FILE):
-            item.replace(directory / item.name)  # the model itself last
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with _alone(directory):
+        for left_by_a_kill in directory.glob(f"{_SCRATCH}*"):
+            shutil.rmtree(left_by_a_kill)
+        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=directory))
+        try:
+            wish = _Wish(
+                limit_bytes=max_size_mib << 20,
+                source_dir=source_dir,
+                secret_dir=secret_dir,
+                patience=patience or transfer.Patience(),
+                progress=progress or transfer.logged(),
+            )
+            _bring(uri, scratch, wish)
+            digest = digest_of(scratch / MODEL_FILE)
+            _check(scratch / MODEL_FILE, digest, pinned, resolved)
+            _place(scratch, directory)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
     path = directory / MODEL_FILE
     return Fetched(digest=digest, size_bytes=path.stat().st_size, path=path)
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Keep other fetches out of the directory; the lock ends with the process, however it ends."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DownloadFailedError(f"another fetch is writing to {directory}") from error
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(handle)
+
+
+def _place(scratch: Path, directory: Path) -> None:
+    """Move a checked model to its place: the file that makes it one goes first and comes last."""
+
+    def model_first(path: Path) -> bool:
+        return path.name != MODEL_FILE
+
+    for old in sorted(directory.iterdir(), key=model_first):
+        if old != scratch:
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+    for item in sorted(scratch.iterdir(), key=model_first, reverse=True):
+        item.replace(directory / item.name)
 
 
 def digest_of(path: Path) -> str:
@@ -96,21 +144,45 @@ def digest_of(path: Path) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _bring(
-    uri: str, target: Path, limit_bytes: int, source_dir: Path | None, secret_dir: Path | None
-) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """How a source is to be read."""
+
+    limit_bytes: int
+    source_dir: Path | None
+    secret_dir: Path | None
+    patience: transfer.Patience
+    progress: transfer.Progress
+
+
+def _bring(uri: str, target: Path, wish: _Wish) -> None:
     parts = urlsplit(uri)
     if parts.scheme in ("http", "https"):
-        goal = target / MODEL_FILE
-        download(uri, goal, limit_bytes=limit_bytes, secret_dir=secret_dir)
+        headers = secret.http_headers(wish.secret_dir)
+        transfer.transfer(
+            HttpFile(uri, headers=headers, stall_s=wish.patience.stall_s),
+            target / MODEL_FILE,
+            budget=transfer.Budget(wish.limit_bytes),
+            patience=wish.patience,
+            progress=wish.progress,
+        )
+    elif parts.scheme in objects.SCHEMES:
+        objects.fetch_objects(
+            uri,
+            target,
+            limit_bytes=wish.limit_bytes,
+            patience=wish.patience,
+            progress=wish.progress,
+            secret_dir=wish.secret_dir,
+        )
     elif parts.scheme == "file":
-        copy(Path(unquote(parts.path)), Path("/"), target, limit_bytes=limit_bytes)
+        copy(Path(unquote(parts.path)), Path("/"), target, limit_bytes=wish.limit_bytes)
     elif parts.scheme in ("pvc", "configmap"):
-        if source_dir is None:
+        if wish.source_dir is None:
             message = f"{parts.scheme}:// needs --source-dir: where {parts.netloc} is mounted"
             raise SourceNotFoundError(message)
-        inside = source_dir / unquote(parts.path).lstrip("/")
-        copy(inside, source_dir, target, limit_bytes=limit_bytes)
+        inside = wish.source_dir / unquote(parts.path).lstrip("/")
+        copy(inside, wish.source_dir, target, limit_bytes=wish.limit_bytes)
     else:
         known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         message = f"cannot fetch {uri!r}: use one of {known}"

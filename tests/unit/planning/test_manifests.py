@@ -51,6 +51,15 @@ def test_a_secret_is_mounted_for_the_fetch_only() -> None:
     assert "secret" not in {m["name"] for m in spec["containers"][0]["volumeMounts"]}
 
 
+@pytest.mark.parametrize("uri", ["s3://models/fraud/7/", "gs://m/k.onnx", "az://c/k.onnx"])
+def test_an_object_store_needs_no_volume_but_its_secret(uri: str) -> None:
+    spec = a_template(uri=uri, secretName="keys")["spec"]
+    fetch = spec["initContainers"][0]
+    assert fetch["args"][:3] == ["fetch", uri, "/model"]
+    assert fetch["args"][-2:] == ["--secret-dir", "/fairlead/secret"]
+    assert [v["name"] for v in spec["volumes"]] == ["model", "tmp", "secret"]
+
+
 def test_a_pinned_digest_is_an_argument_and_a_resolved_one_a_reference() -> None:
     digest = "sha256:" + "a" * 64
     pinned = a_template(digest=digest)["spec"]["initContainers"][0]

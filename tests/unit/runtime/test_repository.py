@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fairlead_runtime.repository import download as download_module
-from fairlead_runtime.repository import errors
+from fairlead_runtime.repository import errors, transfer
 from fairlead_runtime.repository.fetch import fetch
 
 BODY = b"\x08\x08onnx" * 1000
@@ -46,9 +45,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(500)
             return
         body = b"<!DOCTYPE html><html></html>" if path == "/page" else BODY
+        if path.startswith("/big"):
+            body = b"\x08" * ((1 << 20) + 1)
         self.send_response(200)
         size = len(body) * 2 if path == "/cut" else len(body)
-        if path != "/unsized":
+        if not path.endswith("unsized"):
             self.send_header("Content-Length", str(size))
         self.end_headers()
         self.wfile.write(body)
@@ -64,7 +65,7 @@ def _basic(user: str, password: str) -> str:
 @pytest.fixture
 def store() -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -74,7 +75,7 @@ def store() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download_module, "_PAUSES_S", (0.001, 0.001))
+    monkeypatch.setattr(transfer, "_FIRST_PAUSE_S", 0.001)
 
 
 @pytest.mark.parametrize("path", ["model.onnx", "redirect", "unsized", "model.onnx?signature=a"])
@@ -130,12 +131,11 @@ def test_a_signature_in_the_query_is_not_shown(store: str, tmp_path: Path) -> No
     assert "hidden" not in str(refused.value)
 
 
-@pytest.mark.parametrize("path", ["model.onnx", "unsized"])
-def test_a_model_over_the_limit_is_refused(
-    store: str, tmp_path: Path, path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(errors.ModelTooLargeError):
-        download_module.download(f"{store}/{path}", tmp_path / "m", limit_bytes=len(BODY) - 1)
+@pytest.mark.parametrize("path", ["big", "big-unsized"])
+def test_a_model_over_the_limit_is_refused(store: str, tmp_path: Path, path: str) -> None:
+    with pytest.raises(errors.ModelTooLargeError, match="maxSizeMiB"):
+        fetch(f"{store}/{path}", tmp_path, max_size_mib=1)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_bytes_than_pinned_are_refused(store: str, tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_file_in_the_image_is_copied(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scheme_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
-    with pytest.raises(errors.UnsupportedSchemeError, match="configmap://"):
+    with pytest.raises(errors.UnsupportedSchemeError, match=r"configmap://.*s3://"):
         fetch("gopher://models/m.onnx", tmp_path)
 
 
@@ -198,3 +198,39 @@ def test_a_second_fetch_replaces_the_first_in_whole(store: str, tmp_path: Path) 
     (tmp_path / "model.onnx.data").write_bytes(b"old")
     fetch(f"{store}/model.onnx", tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://bucket", "s3://bucket/", "s3:///key", "gs://b//key", "az://c/a/../key"]
+)
+def test_an_object_needs_a_bucket_and_a_plain_key(tmp_path: Path, uri: str) -> None:
+    with pytest.raises(errors.UnsupportedSchemeError, match="bucket/key"):
+        fetch(uri, tmp_path)
+
+
+def test_what_a_killed_fetch_left_is_cleared_before_the_next(store: str, tmp_path: Path) -> None:
+    (tmp_path / ".fetch-killed").mkdir()
+    (tmp_path / ".fetch-killed" / "model.onnx").write_bytes(b"half")
+    with pytest.raises(errors.SourceNotFoundError):
+        fetch(f"{store}/missing", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_fetches_into_one_directory_do_not_mix(store: str, tmp_path: Path) -> None:
+    second: list[Exception] = []
+
+    def meanwhile(*_: object) -> None:
+        try:
+            fetch(f"{store}/model.onnx", tmp_path)
+        except errors.FetchError as error:
+            second.append(error)
+
+    assert fetch(f"{store}/model.onnx", tmp_path, progress=meanwhile).digest == DIGEST
+    assert "another fetch" in str(second[0])
+
+
+def test_a_failed_fetch_leaves_the_model_that_was_there(store: str, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"old")
+    with pytest.raises(errors.SourceNotFoundError):
+        fetch(f"{store}/missing", tmp_path)
+    assert (tmp_path / "model.onnx").read_bytes() == b"old"

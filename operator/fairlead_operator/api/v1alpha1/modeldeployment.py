@@ -23,13 +23,17 @@ class ModelSpec(APIModel):
             max_length=1024,
             description=(
                 "Where the model is: file:///path in the runtime image, pvc://claim/path, "
-                "configmap://name/key (models up to 1 MiB), http://... or https://.... An .onnx "
-                "file, or (file and pvc) a folder with model.onnx."
+                "configmap://name/key (models up to 1 MiB), http://..., https://..., "
+                "s3://bucket/key, gs://bucket/key or az://container/key. An .onnx file, or (not "
+                "configmap and http) a folder with model.onnx."
             ),
             json_schema_extra=rules(
                 (
-                    "self.matches('^(file|pvc|configmap|http|https)://')",
-                    "uri must begin with file://, pvc://, configmap://, http:// or https://",
+                    "self.matches('^(file|pvc|configmap|http|https|s3|gs|az)://')",
+                    (
+                        "uri must begin with file://, pvc://, configmap://, http://, https://, "
+                        "s3://, gs:// or az://"
+                    ),
                 ),
                 (
                     "!self.startsWith('file://') || self.matches('^file:///[^/\\\\s]')",
@@ -60,7 +64,17 @@ class ModelSpec(APIModel):
                     ),
                 ),
                 (
-                    "!self.matches('^https?://[^/]*@')",
+                    (
+                        "!self.matches('^(s3|gs|az)://') || self.matches("
+                        "'^(s3|gs|az)://[a-z0-9]([-a-z0-9._]*[a-z0-9])?(/[^/\\\\s]+)+/?$')"
+                    ),
+                    (
+                        "an s3://, gs:// or az:// uri is a bucket or container and a key, "
+                        "for example s3://models/fraud/7/model.onnx"
+                    ),
+                ),
+                (
+                    "!self.matches('^(https?|s3|gs|az)://[^/]*@')",
                     (
                         "credentials do not belong in the uri: put them in a Secret and name it in "
                         "secretName"
@@ -111,8 +125,11 @@ class ModelSpec(APIModel):
             min_length=1,
             max_length=253,
             description=(
-                "Secret with credentials for http(s): key token, or keys username and password. "
-                "It is mounted into the pods; the operator never reads it."
+                "Secret with credentials. For http(s): key token, or keys username and password. "
+                "For s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL. "
+                "For gs: service_account.json. For az: AZURE_STORAGE_ACCOUNT_NAME, "
+                "AZURE_STORAGE_ACCOUNT_KEY. Without it the pod's own identity counts. It is "
+                "mounted into the pods; the operator never reads it."
             ),
         ),
     ] = None
