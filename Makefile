@@ -88,11 +88,11 @@ test: check  ## Everything that proves it: API server, chart, images, retraining
 .PHONY: test-control-plane
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
 	$(PY) -m pytest $(PYTEST) tests/functional -m "not slow"
-	$(PY) -m pytest $(PYTEST) tests/packaging tests/apiserver tests/chart tests/examples tests/simulation
+	$(PY) -m pytest $(PYTEST) tests/packaging tests/apiserver tests/chart
 
 .PHONY: test-node
-test-node: $(STAMP)  ## The part of `make test` that needs a node
-	$(PY) -m pytest $(PYTEST) tests/images tests/cluster
+test-node: $(STAMP)  ## The part of `make test` that needs a node, and what takes as long beside it
+	$(PY) -m pytest $(PYTEST) tests/images tests/cluster tests/examples tests/simulation
 	$(PY) -m pytest $(PYTEST) tests/e2e
 
 .PHONY: test-integrations

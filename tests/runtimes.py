@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cluster.controlplane import free_ports
+from tests import models
 
 
 class Served:
@@ -80,3 +81,12 @@ def _wait(this: Served) -> None:
                 return
         time.sleep(0.02)
     raise AssertionError(this.log.read_text())
+
+
+@contextlib.contextmanager
+def served_by_edge(edge: str, folder: Path) -> Iterator[Served]:
+    """Serve a classifier with an HTTP edge and small limits; nothing may be raised unseen."""
+    model = models.classifier(folder / "model.onnx")
+    with served(model, folder / "log", "--http-edge", edge, "--max-body-mib", "1") as running:
+        yield running
+        assert "Traceback" not in running.log.read_text()

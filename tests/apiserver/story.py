@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fairlead_operator.kube.kinds import MODEL_DEPLOYMENT, REPORTED_EVENT, SERVICE
-from tests.apiserver.api import JSON, Api, condition, until
+from tests.apiserver.api import JSON, Api, a_model, condition, until
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.process import OperatorProcess
+from tests.apiserver.rig import Rig
+from tests.builders import NOW, later
 
 MakeOperator = Callable[..., OperatorProcess]
 
@@ -64,6 +66,16 @@ async def serve(api: Api, namespace: str, kubelet: Kubelet, version: str = "1") 
     name = await revision(api, namespace, version)
     await kubelet.start(name)
     await ready(api, namespace, version)
+    return name
+
+
+async def serving(api: Api, kubelet: Kubelet, rig: Rig) -> str:
+    """Create the resource, let passes of the rig serve its first version; return the revision."""
+    await api.create(MODEL_DEPLOYMENT, rig.namespace, a_model())
+    await rig.settle(NOW)
+    name = rig.revision("1")
+    await kubelet.start(name)
+    await rig.settle(later(10))
     return name
 
 

@@ -10,7 +10,7 @@ from fairlead_operator.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT
 from tests.apiserver.api import LIMIT_RANGE, QUOTA, Api, a_model, condition, until
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.rig import Rig
-from tests.apiserver.story import MakeOperator, change, events, reason_is, selected, serve
+from tests.apiserver.story import MakeOperator, change, events, reason_is, selected, serve, serving
 from tests.builders import NOW, later
 
 Break = Callable[[Kubelet, str], Awaitable[None]]
@@ -121,11 +121,7 @@ async def test_a_broken_update_leaves_the_old_version_serving_and_says_why(
     words: str,
     stalled: bool,
 ) -> None:
-    await api.create(MODEL_DEPLOYMENT, namespace, a_model())
-    await rig.settle(NOW)
-    first = rig.revision("1")
-    await kubelet.start(first)
-    await rig.settle(later(10))
+    first = await serving(api, kubelet, rig)
     await change(api, namespace, version="2")
     await rig.settle(later(20))
     second = rig.revision("2")
@@ -157,11 +153,7 @@ async def test_a_broken_update_leaves_the_old_version_serving_and_says_why(
 async def test_pods_that_crash_after_they_served_are_told_as_well(
     api: Api, namespace: str, kubelet: Kubelet, rig: Rig
 ) -> None:
-    await api.create(MODEL_DEPLOYMENT, namespace, a_model())
-    await rig.settle(NOW)
-    first = rig.revision("1")
-    await kubelet.start(first)
-    await rig.settle(later(10))
+    first = await serving(api, kubelet, rig)
     await kubelet.crashes(first, "Segmentation fault", exit_code=139)
     await rig.settle(later(20))
     live = await api.model(namespace)

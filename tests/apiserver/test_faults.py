@@ -16,7 +16,15 @@ from fairlead_operator.kube.kinds import CHILDREN, DEPLOYMENT, MODEL_DEPLOYMENT
 from tests.apiserver.api import NAMESPACE, Api, a_model, until
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.rig import SETTINGS, Killed, Rig, world
-from tests.apiserver.story import MakeOperator, change, ready, revision, selected, serve
+from tests.apiserver.story import (
+    MakeOperator,
+    change,
+    ready,
+    revision,
+    selected,
+    serve,
+    serving,
+)
 from tests.builders import NOW, later
 
 Prepare = Callable[[Api, Rig], Awaitable[None]]
@@ -26,15 +34,12 @@ async def created(api: Api, rig: Rig) -> None:
     await api.create(MODEL_DEPLOYMENT, rig.namespace, a_model())
 
 
-async def serving(api: Api, rig: Rig) -> None:
-    await created(api, rig)
-    await rig.settle(NOW)
-    await Kubelet(api, rig.namespace).start(rig.revision("1"))
-    await rig.settle(later(10))
+async def served(api: Api, rig: Rig) -> None:
+    await serving(api, Kubelet(api, rig.namespace), rig)
 
 
 async def candidate_ready(api: Api, rig: Rig) -> None:
-    await serving(api, rig)
+    await served(api, rig)
     await change(api, rig.namespace, version="2")
     await rig.settle(later(20))
     await Kubelet(api, rig.namespace).start(rig.revision("2"))
@@ -46,7 +51,7 @@ async def drained(api: Api, rig: Rig) -> None:
 
 
 async def scaled(api: Api, rig: Rig) -> None:
-    await serving(api, rig)
+    await served(api, rig)
     scaling = {"maxReplicas": 5, "targetCPUPercent": 50}
     await api.merge(MODEL_DEPLOYMENT, rig.namespace, "fraud", {"spec": {"scaling": scaling}})
 
@@ -227,7 +232,7 @@ async def test_the_api_server_killed_and_restarted_in_the_middle_of_an_update(
 async def test_a_deletion_that_nobody_told_of_is_not_answered_with_new_children(
     api: Api, namespace: str, rig: Rig
 ) -> None:
-    await serving(api, rig)
+    await served(api, rig)
     key = (namespace, "fraud")
     children = list(rig.cache.children(key).values())
     await api.delete(MODEL_DEPLOYMENT, namespace, "fraud")

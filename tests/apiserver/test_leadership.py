@@ -14,7 +14,7 @@ from tests.apiserver.api import NAMESPACE, Api, a_model, until
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.process import OperatorProcess
 from tests.apiserver.rig import Rig, world
-from tests.apiserver.story import MakeOperator, change, revision, serve
+from tests.apiserver.story import MakeOperator, change, revision, serve, serving
 from tests.builders import NOW, later
 
 
@@ -47,11 +47,7 @@ async def quiet(operator: OperatorProcess) -> None:
 async def test_a_stale_writer_gets_a_conflict_and_changes_nothing(
     api: Api, namespace: str, kubelet: Kubelet, rig: Rig
 ) -> None:
-    await api.create(MODEL_DEPLOYMENT, namespace, a_model())
-    await rig.settle(NOW)
-    name = rig.revision("1")
-    await kubelet.start(name)
-    await rig.settle(later(10))
+    name = await serving(api, kubelet, rig)
     await kubelet.crashes(name, "gone")  # so that there is something to say
     await rig.loop.resync()
     await api.merge(MODEL_DEPLOYMENT, namespace, "fraud", {"metadata": {"labels": {"a": "b"}}})

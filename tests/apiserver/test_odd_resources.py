@@ -13,7 +13,7 @@ from fairlead_operator.kube.kinds import CHILDREN, DEPLOYMENT, MODEL_DEPLOYMENT
 from tests.apiserver.api import CRD, JSON, Api, RefusedError, a_model, condition, until
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.rig import Rig
-from tests.apiserver.story import MakeOperator, ready, reason_is, serve
+from tests.apiserver.story import MakeOperator, ready, reason_is, serve, serving
 from tests.builders import NOW, later
 
 _NAME = "modeldeployments.fairlead.dev"
@@ -122,11 +122,7 @@ async def test_a_stored_resource_that_makes_no_sense_is_told_so_and_stops_nothin
 async def test_a_spec_that_has_come_to_make_no_sense_keeps_what_serves(
     api: Api, namespace: str, kubelet: Kubelet, rig: Rig
 ) -> None:
-    await api.create(MODEL_DEPLOYMENT, namespace, a_model())
-    await rig.settle(NOW)
-    name = rig.revision("1")
-    await kubelet.start(name)
-    await rig.settle(later(10))
+    name = await serving(api, kubelet, rig)
     odd = a_model("odd", scaling={"minReplicas": "many"})
     async with another_schema(api, namespace, anything, odd):
         await api.merge(

@@ -15,18 +15,14 @@ from fairlead_operator.rollout import decide as decide_module
 from tests.apiserver.api import REPLICA_SET, Api, a_model, condition, until
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.rig import SETTINGS, Rig
-from tests.apiserver.story import MakeOperator, change, events, reason_is, serve
+from tests.apiserver.story import MakeOperator, change, events, reason_is, serve, serving
 from tests.builders import NOW, later
 
 
 async def test_replicas_of_the_autoscaler_and_foreign_labels_and_ports_stay(
     api: Api, namespace: str, kubelet: Kubelet, rig: Rig
 ) -> None:
-    await api.create(MODEL_DEPLOYMENT, namespace, a_model())
-    await rig.settle(NOW)
-    name = rig.revision("1")
-    await kubelet.start(name)
-    await rig.settle(later(10))
+    name = await serving(api, kubelet, rig)
     await kubelet.scale(name, 3)
     theirs = {"metadata": {"labels": {"team": "risk"}, "annotations": {"note": "mine"}}}
     await api.merge(DEPLOYMENT, namespace, name, theirs)
@@ -92,11 +88,7 @@ async def test_a_foreign_service_of_the_same_name_is_not_touched(
 async def test_a_foreign_service_that_takes_the_name_of_the_address_stops_a_rollout(
     api: Api, namespace: str, kubelet: Kubelet, rig: Rig
 ) -> None:
-    await api.create(MODEL_DEPLOYMENT, namespace, a_model())
-    await rig.settle(NOW)
-    first = rig.revision("1")
-    await kubelet.start(first)
-    await rig.settle(later(10))
+    first = await serving(api, kubelet, rig)
     await api.delete(SERVICE, namespace, "fraud")
     foreign = {"metadata": {"name": "fraud"}, "spec": {"ports": [{"port": 443}]}}
     await api.create(SERVICE, namespace, foreign)

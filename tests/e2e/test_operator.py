@@ -67,6 +67,13 @@ def test_an_operator_killed_in_the_middle_of_an_update_ends_it(
     assert [answer for answer in answers if "error" in answer] == []
 
 
+def test_the_charts_own_test_passes(world: World) -> None:
+    told = release.helm(
+        world.cluster.kubeconfig, "test", release.RELEASE, "--namespace", release.NAMESPACE
+    )
+    assert "Succeeded" in told
+
+
 def test_an_upgrade_of_the_operator_restarts_no_model(world: World) -> None:
     world.model_file("model", _ONE)
     world.deploy("fraud", {"uri": "configmap://model/model.onnx", "version": "1"})
