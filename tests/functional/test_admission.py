@@ -22,8 +22,8 @@ SLOW = {"features": [0.1] * 64}
 
 @pytest.fixture(params=["own", "asgi"])
 def busy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
-    """A server whose model takes about half a second, one request at a time, three waiting."""
-    model = models.slow(tmp_path / "model.onnx", rounds=100_000, size=64)
+    """A server that takes a third of a second or more a request, three may wait."""
+    model = models.slow(tmp_path / "model.onnx", rounds=300_000, size=64)
     flags = ("--batching", "off", "--max-queue", "3", "--threads", str(os.cpu_count()))
     with served(model, tmp_path / "log", "--http-edge", request.param, *flags) as running:
         yield running

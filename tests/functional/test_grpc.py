@@ -193,7 +193,7 @@ def test_health_follows_the_model_and_ends_with_it(tmp_path: Path) -> None:
 
 
 def test_a_call_in_flight_at_sigterm_is_answered(tmp_path: Path) -> None:
-    model = models.slow(tmp_path / "slow.onnx", rounds=60_000, size=64)
+    model = models.slow(tmp_path / "slow.onnx", rounds=300_000, size=64)
     block, port = begin(model, tmp_path)
     with (
         block as runtime,
@@ -211,7 +211,7 @@ def test_a_call_in_flight_at_sigterm_is_answered(tmp_path: Path) -> None:
 
 
 def test_a_calls_deadline_ends_it_and_its_wait(tmp_path: Path) -> None:
-    model = models.slow(tmp_path / "slow.onnx", rounds=60_000, size=64)
+    model = models.slow(tmp_path / "slow.onnx", rounds=400_000, size=64)
     block, port = begin(model, tmp_path)
     with block as runtime, triton.InferenceServerClient(f"127.0.0.1:{port}") as client:
         tensor = triton.InferInput("x", (1, 64), "FP32")

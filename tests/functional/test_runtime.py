@@ -173,7 +173,7 @@ def test_while_the_model_loads_it_is_alive_but_not_ready(start: Start, tmp_path:
 
 
 def test_the_event_loop_answers_while_the_model_computes(start: Start, tmp_path: Path) -> None:
-    runtime = start(models.slow(tmp_path / "slow.onnx", rounds=30_000, size=64)).ready()
+    runtime = start(models.slow(tmp_path / "slow.onnx", rounds=150_000, size=64)).ready()
     with concurrent.futures.ThreadPoolExecutor() as pool:
         body = {"features": [0.1] * 64}
         slow = pool.submit(httpx.post, f"{runtime.url}/predict", json=body, timeout=60)
@@ -241,7 +241,7 @@ def test_sigterm_loses_no_request(start: Start, classifier: Path) -> None:
 
 
 def test_a_request_in_flight_at_sigterm_is_answered(start: Start, tmp_path: Path) -> None:
-    runtime = start(models.slow(tmp_path / "slow.onnx", rounds=60_000, size=64)).ready()
+    runtime = start(models.slow(tmp_path / "slow.onnx", rounds=300_000, size=64)).ready()
     with concurrent.futures.ThreadPoolExecutor() as pool:
         body = {"features": [0.1] * 64}
         slow = pool.submit(httpx.post, f"{runtime.url}/predict", json=body, timeout=60)

@@ -183,7 +183,7 @@ def test_the_trace_of_a_request_comes_back(picker: str) -> None:
 
 
 def test_a_time_limit_ends_in_504(tmp_path: Path) -> None:
-    model = models.slow(tmp_path / "slow.onnx", rounds=60_000, size=64)
+    model = models.slow(tmp_path / "slow.onnx", rounds=300_000, size=64)
     with served(model, tmp_path / "log", "--grpc-port", "0") as started:
         url = f"http://127.0.0.1:{started.port}/predict"
         limit = {"x-request-timeout-ms": "50"}
