@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from cluster import addons, build, node
+from cluster.kubectl import kubectl
 from cluster.paths import ClusterError, log, state_dir
 
 NAME = "fairlead"
@@ -118,10 +119,4 @@ class Kind:
         return done.stdout
 
     def _kubectl(self, *args: str, stdin: str | None = None, check: bool = True) -> str:
-        done = subprocess.run(
-            [str(build.program("kubectl")), "--kubeconfig", str(self.kubeconfig), *args],
-            input=stdin, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if check and done.returncode != 0:
-            raise ClusterError(f"kubectl {args[0]}: {done.stderr.strip()[-500:]}")
-        return done.stdout
+        return kubectl(self.kubeconfig, *args, stdin=stdin, check=check)

@@ -8,7 +8,6 @@ import os
 import secrets
 import shutil
 import ssl
-import subprocess
 import sys
 import time
 import urllib.request
@@ -18,6 +17,7 @@ from pathlib import Path
 from cluster import addons, build, debian, leftovers, network, nodeconfig, oci, pki
 from cluster.controlplane import free_ports, write_kubeconfig
 from cluster.daemons import Daemons
+from cluster.kubectl import kubectl
 from cluster.paths import ClusterError, cache_dir, locked, log, state_dir
 
 COMPONENTS = ("pause", "kubernetes", "coredns", "metrics-server")
@@ -97,32 +97,11 @@ class Node:
 
     def load_archive(self, archive: Path) -> None:
         """Import an image archive into the node."""
-        done = subprocess.run(
-            [
-                "ctr", "--address", self.layout.socket, "--namespace", nodeconfig.NAMESPACE,
-                "images", "import", "--local", str(archive),
-            ],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode != 0 and "flag provided but not defined" in done.stderr + done.stdout:
-            done = subprocess.run(
-                [
-                    "ctr", "--address", self.layout.socket, "--namespace", nodeconfig.NAMESPACE,
-                    "images", "import", str(archive),
-                ],
-                capture_output=True, text=True, check=False,
-            )  # fmt: skip
-        if done.returncode != 0:
-            raise ClusterError(f"importing {archive.name} failed: {done.stderr.strip()[-300:]}")
+        self._ctr("images", "import", str(archive))
 
     def images(self) -> set[str]:
         """Return the names of the images that the node has."""
-        done = subprocess.run(
-            ["ctr", "--address", self.layout.socket, "--namespace", nodeconfig.NAMESPACE,
-             "images", "list", "--quiet"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        return set(done.stdout.split())
+        return set(self._ctr("images", "list", "--quiet").split())
 
     def restart(self, name: str) -> None:
         """Kill one component as a crash would, and start it again."""
@@ -228,14 +207,13 @@ class Node:
         client, peer = json.loads((self.layout.state / "ports.json").read_text())
         return nodeconfig.commands(self.layout, client, peer)
 
+    def _ctr(self, *args: str) -> str:
+        return network.run(
+            "ctr", "--address", self.layout.socket, "--namespace", nodeconfig.NAMESPACE, *args
+        )
+
     def _kubectl(self, *args: str, stdin: str | None = None) -> str:
-        done = subprocess.run(
-            [str(self.layout.bin / "kubectl"), "--kubeconfig", str(self.kubeconfig), *args],
-            input=stdin, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if done.returncode != 0:
-            raise ClusterError(f"kubectl {args[0]}: {done.stderr.strip()[-500:]}")
-        return done.stdout
+        return kubectl(self.kubeconfig, *args, stdin=stdin)
 
     def _wait(self, name: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _READY_S

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 from typing import Protocol
 
-from cluster import build, kind, node
+from cluster import kind, node
+from cluster.kubectl import kubectl
 from cluster.paths import ClusterError, log
 
 _HELP = (
     "no cluster can run here: {node}, and no container engine answers. "
     "Install Docker or Podman (kind runs on it), or run as root on Linux, or set KUBECONFIG"
 )
+
+__all__ = ["Given", "Provider", "choose", "kubectl"]
 
 
 class Provider(Protocol):
@@ -76,18 +78,3 @@ def choose(*, own_only: bool = False) -> Provider:
     if why is None:
         return node.Node()
     raise ClusterError(_HELP.format(node=why))
-
-
-def kubectl(kubeconfig: Path, *args: str, stdin: str | None = None, check: bool = True) -> str:
-    """Run kubectl and return what it prints.
-
-    Raises:
-        ClusterError: It failed; the message is kubectl's own.
-    """
-    done = subprocess.run(
-        [str(build.program("kubectl")), "--kubeconfig", str(kubeconfig), *args],
-        input=stdin, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if check and done.returncode != 0:
-        raise ClusterError(done.stderr.strip())
-    return done.stdout
