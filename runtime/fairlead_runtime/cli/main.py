@@ -73,6 +73,14 @@ def _parser() -> argparse.ArgumentParser:
     options.add("--host", "address to listen on", default="0.0.0.0")  # noqa: S104 - it serves
     options.add("--http-port", "port to listen on", kind=port, default=8080, also=("PORT",))
     options.add("--grpc-port", "port to listen on for gRPC; 0 for no gRPC", kind=port, default=9000)
+    options.add(
+        "--metrics-port",
+        "port for /metrics, /health and inner pages alone; 0: /metrics and /health are on the HTTP "
+        "port only, and inner pages nowhere",
+        kind=port,
+        default=0,
+        also=("METRICS_PORT",),
+    )
     options.add("--threads", "threads of one inference; none: the CPU limit", kind=positive)
     options.add(
         "--batching",
@@ -136,6 +144,13 @@ def _parser() -> argparse.ArgumentParser:
         kind=seconds,
         default=60.0,
     )
+    options.add(
+        "--check-outputs",
+        "count answers with NaN or infinities, aside and never in their way: on or off",
+        kind=one_of("on", "off"),
+        default="on",
+        metavar="SWITCH",
+    )
     options.add("--log-level", "debug, info, warning or error", default="info", also=("LOG_LEVEL",))
     fetching.register(commands)
     tools.register(commands)
@@ -147,8 +162,10 @@ def _serve(args: argparse.Namespace) -> int:
 
     from fairlead_runtime.batching.settings import Mode, Settings
     from fairlead_runtime.cli.companions import companions
+    from fairlead_runtime.cli.watching import watch
     from fairlead_runtime.dataplane.model import ServedModel
     from fairlead_runtime.engine.session import EngineError, OnnxEngine, cpu_limit, load
+    from fairlead_runtime.http.internal import Internal
     from fairlead_runtime.http.lifecycle import ListenError
     from fairlead_runtime.http.limits import Limits
     from fairlead_runtime.http.server import serve
@@ -175,6 +192,8 @@ def _serve(args: argparse.Namespace) -> int:
             workers=max(1, cpu_limit() // threads),
         ),
     )
+    internal = Internal(host=args.host, port=args.metrics_port)
+    watch(args, model, path, internal)
     try:
         uvloop.run(
             serve(
@@ -193,6 +212,7 @@ def _serve(args: argparse.Namespace) -> int:
                 ),
                 drain_s=args.drain_seconds,
                 max_connection_age_s=args.max_connection_age_s,
+                internal=internal,
                 companions=companions(args, model, version()),
             )
         )
