@@ -158,8 +158,9 @@ def compare(
     """Return how the candidate's traffic differs from the stable's of the same minutes.
 
     Both saw the same hours, so that seasons cancel out: a difference of inputs is a fault of
-    routing or preprocessing, a difference of predictions is the new model's. May be looked at at every pass while both sides' counts only grow: log E then says
-    "ever" (`log_two_sample`). A user who sends many rows counts as many, so keep the size's limit.
+    routing or preprocessing, a difference of predictions is the new model's. May be looked at at
+    every pass while both sides' counts only grow: log E then says "ever"
+    (`log_two_sample`). A user who sends many rows counts as many: keep the size's limit.
 
     Args:
         samples: One for each feature: the stable's counts as reference, the candidate's as window.

@@ -49,6 +49,11 @@ class FeatureCounts:
         return sum(self.bins)
 
     @property
+    def array(self) -> Counts:
+        """The bins as an array."""
+        return np.array(self.bins, dtype=np.int64)
+
+    @property
     def rows(self) -> int:
         """All rows."""
         return self.values + self.missing
@@ -164,7 +169,7 @@ class Scores:
 
 def scores(feature: Feature, counted: FeatureCounts) -> Scores:
     """Return all scores of one feature, from counts of its fine bins."""
-    window, reference = np.array(counted.bins, dtype=np.int64), feature.reference
+    window, reference = counted.array, feature.reference
     values, rows = counted.values, counted.rows
     found: dict[str, Any] = {
         "name": feature.name,
@@ -176,10 +181,7 @@ def scores(feature: Feature, counted: FeatureCounts) -> Scores:
     if rows == 0:
         return Scores(**found)
     coarse_reference, coarse = feature.grouped(reference), feature.grouped(window)
-    found["psi"] = drift.psi(
-        with_missing(coarse_reference, feature.missing, counted.missing),
-        with_missing(coarse, counted.missing, feature.missing),
-    )
+    found["psi"] = psi(feature, counted)
     if values == 0 or not reference.any():
         return Scores(**found)
     found["jensen_shannon"] = drift.jensen_shannon(coarse_reference, coarse)
@@ -193,6 +195,14 @@ def scores(feature: Feature, counted: FeatureCounts) -> Scores:
     return Scores(**found)
 
 
+def psi(feature: Feature, counted: FeatureCounts) -> float:
+    """Return the PSI on coarse bins; missing values are one more where either side has any."""
+    return drift.psi(
+        with_missing(feature.grouped(feature.reference), feature.missing, counted.missing),
+        with_missing(feature.grouped(counted.array), counted.missing, feature.missing),
+    )
+
+
 def shift(feature: Feature, counted: FeatureCounts) -> float | None:
     """Return the standardised mean shift; None without values."""
     if counted.values == 0:
@@ -201,7 +211,7 @@ def shift(feature: Feature, counted: FeatureCounts) -> float | None:
         return abs(counted.total / counted.values) / (1 << MOMENT_BITS)
     if not any(feature.counts):
         return None
-    return drift.share_shift(feature.reference, np.array(counted.bins, dtype=np.int64))
+    return drift.share_shift(feature.reference, counted.array)
 
 
 def with_missing(bins: Counts, missing: int, elsewhere: int) -> Counts:
@@ -211,7 +221,7 @@ def with_missing(bins: Counts, missing: int, elsewhere: int) -> Counts:
 
 def coarse_counts(feature: Feature, counted: FeatureCounts) -> FeatureCounts:
     """Return the counts of the coarse bins."""
-    grouped = feature.grouped(np.array(counted.bins, dtype=np.int64))
+    grouped = feature.grouped(counted.array)
     return FeatureCounts(
         bins=tuple(int(each) for each in grouped), missing=counted.missing, total=counted.total
     )

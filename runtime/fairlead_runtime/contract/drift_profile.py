@@ -20,6 +20,8 @@ from fairlead_runtime.contract.drift import Counts
 
 SCHEMA = "fairlead.dev/drift-profile/v1"
 """What a profile's `schema` says. Another number after the v is another format."""
+PROFILE_FILE = "profile.json"
+"""Where a profile lies beside its model."""
 MAX_FEATURES = 512
 """Elements of a row that are looked at one by one; a longer row is summed up."""
 MAX_BINS = 256
@@ -123,6 +125,17 @@ def to_document(profile: Profile) -> dict[str, Any]:
         "exact": profile.exact,
         "features": [_feature_document(feature) for feature in profile.features],
     }
+
+
+def to_text(profile: Profile) -> str:
+    """Return a profile's JSON, a feature on each line."""
+    document = to_document(profile)
+    features = ",\n".join(
+        "  " + json.dumps(each, allow_nan=False, ensure_ascii=False)
+        for each in document.pop("features")
+    )
+    head = json.dumps(document, indent=1)[:-2]
+    return f'{head},\n "features": [\n{features}\n ]\n}}\n'
 
 
 def from_document(document: object) -> Profile:
