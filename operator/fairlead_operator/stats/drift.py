@@ -72,7 +72,7 @@ class Judgement:
         name: The feature's.
         log_e: Logarithm of the e-value against "no drift".
         significant: Whether it was rejected among all features (e-BH).
-        psi: On coarse bins, and one for missing values where there are any.
+        psi: On the coarse bins and one for missing values, those left out that both sides lack.
         limit: What the PSI had to reach.
         rows: Rows of the window, missing ones included.
         reference_rows: The same of the reference.
@@ -188,7 +188,7 @@ def judge(
         PSI >= material + (1/n + 1/m) chi2inv(1 - alpha/F, B - 1)
 
     with F features: the part of the PSI that chance cannot explain must be material. Missing values
-    are a bin of their own in both.
+    are a bin of their own.
 
     Args:
         samples: One for each feature that is looked at.
@@ -236,10 +236,9 @@ def _judgement(
     alpha: float,
     material: float,
 ) -> Judgement:
-    reference, window = list(sample.reference), list(sample.window)
-    if sample.reference_missing or sample.window_missing:
-        reference.append(sample.reference_missing)
-        window.append(sample.window_missing)
+    reference, window = drift.occupied(
+        (*sample.reference, sample.reference_missing), (*sample.window, sample.window_missing)
+    )
     n, m = sample.rows, sample.reference_rows
     size = drift.psi(reference, window) if n and m else 0.0
     limit = material + noise(n, m, len(reference), alpha)

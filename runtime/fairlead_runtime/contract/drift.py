@@ -127,6 +127,19 @@ def chi_squared(reference: ArrayLike, window: ArrayLike) -> Statistic:
     return Statistic(float(np.sum((table - expected) ** 2 / expected)), table.shape[1] - 1)
 
 
+def occupied(reference: ArrayLike, window: ArrayLike) -> tuple[Counts, Counts]:
+    """Return both without the bins that are empty on both sides, which say nothing.
+
+    Smoothing would make something of them: other shares of a bin that nobody has seen.
+
+    Raises:
+        ValueError: The counts do not fit each other.
+    """
+    q, p = _pair(reference, window)
+    some = (q > 0) | (p > 0)
+    return (q[some], p[some]) if some.any() else (q, p)
+
+
 def mean_shift(mean: float, reference_mean: float, reference_deviation: float) -> float:
     """Return how far the mean moved, in standard deviations of the reference; never negative.
 

@@ -147,7 +147,7 @@ class Scores:
         outside: Share of the values outside of the reference's range, or in no known category.
         shift: The standardised mean shift, or the greatest shift of a category; None below
             MINIMUM_ROWS values.
-        psi: On coarse bins, and one for missing values where there are any; None without rows.
+        psi: On coarse bins and one for missing values; None without rows.
         jensen_shannon: On coarse bins; None without values, as all that follow.
         kolmogorov_smirnov: The low bound on fine bins; None for categories.
         wasserstein: On fine bins, in standard deviations; None for categories.
@@ -196,11 +196,13 @@ def scores(feature: Feature, counted: FeatureCounts) -> Scores:
 
 
 def psi(feature: Feature, counted: FeatureCounts) -> float:
-    """Return the PSI on coarse bins; missing values are one more where either side has any."""
-    return drift.psi(
-        with_missing(feature.grouped(feature.reference), feature.missing, counted.missing),
-        with_missing(feature.grouped(counted.array), counted.missing, feature.missing),
-    )
+    """Return the PSI on coarse bins and one for missing values; bins empty on both sides left out.
+
+    Without any row it is 0.
+    """
+    reference = np.append(feature.grouped(feature.reference), feature.missing)
+    window = np.append(feature.grouped(counted.array), counted.missing)
+    return drift.psi(*drift.occupied(reference, window))
 
 
 def shift(feature: Feature, counted: FeatureCounts) -> float | None:
@@ -212,11 +214,6 @@ def shift(feature: Feature, counted: FeatureCounts) -> float | None:
     if not any(feature.counts):
         return None
     return drift.share_shift(feature.reference, counted.array)
-
-
-def with_missing(bins: Counts, missing: int, elsewhere: int) -> Counts:
-    """Return the bins, and one for missing values unless neither side has any."""
-    return np.append(bins, missing) if missing or elsewhere else bins
 
 
 def coarse_counts(feature: Feature, counted: FeatureCounts) -> FeatureCounts:

@@ -57,18 +57,18 @@ class DriftWatch(Collector):
         self._monitor: Monitor | None = None
         self.refused = ""
         try:
-            self._profile: Profile | None = read(path)
+            self._pending: Profile | None = read(path)
         except ProfileError as error:
-            self._profile = None
+            self._pending = None
             self._refuse(f"{path} cannot be used: {error}")
 
     @property
     def monitor(self) -> Monitor | None:
         """The counts; None before the model is loaded, and without a usable profile."""
-        if self._monitor is None and self._profile is not None and self._model.loaded:
+        if self._pending is not None and self._model.loaded:
             with self._lock:
-                profile = self._profile  # another thread may have been here meanwhile
-                if self._monitor is None and profile is not None:
+                profile, self._pending = self._pending, None
+                if profile is not None:  # else another thread was first
                     self._begin(profile)
         return self._monitor
 
@@ -107,7 +107,6 @@ class DriftWatch(Collector):
         try:
             check(profile, digest=self._model.digest, signature=signature)
         except ProfileError as error:
-            self._profile = None
             self._refuse(f"the profile cannot be used: {error}")
             return
         for name in unwatched(profile, signature):
