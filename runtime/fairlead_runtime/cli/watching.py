@@ -53,7 +53,7 @@ def _watch_drift(
     drift = DriftWatch(profile, model, version=model.version)
     internal.add(PATH, drift.page)
     model.metrics.registry.register(drift)
-    model.watch(drift)
+    model.watch(drift, sample=lambda: drift.sated)
 
 
 def _no_profile() -> tuple[str, bytes]:

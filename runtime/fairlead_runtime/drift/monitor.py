@@ -2,8 +2,8 @@
 
 It is a sink of the data plane's `Aside`: one background thread hands it answers in batches. What
 the thread works is work that the model does not get, so counting takes a small share of one core,
-with a reserve for bursts. Beyond that, answers are skipped and counted as skipped: a window needs a
-thousand rows, not every row.
+with a reserve for bursts: a window needs a thousand rows, not every row. While the share is used up
+a sample is gathered, and of that some is skipped and counted as skipped.
 """
 
 from __future__ import annotations
@@ -84,6 +84,11 @@ class Monitor:
         self.instance = uuid.uuid4().hex
         self.rows = 0
         self.skipped = 0
+
+    @property
+    def sated(self) -> bool:
+        """Whether the CPU's share is used up, so that a sample of the answers is enough."""
+        return not self._allowance.left
 
     def take(self, batch: Sequence[Answered]) -> None:
         """Count some answers, or skip them where the CPU's share is used up."""

@@ -78,6 +78,12 @@ class DriftWatch(Collector):
         if monitor is not None:
             monitor.take(batch)
 
+    @property
+    def sated(self) -> bool:
+        """Whether a sample of the answers is enough for now."""
+        monitor = self._monitor
+        return self._pending is None if monitor is None else monitor.sated
+
     def page(self) -> tuple[str, bytes]:
         """Return the answer to `GET /fairlead/v1/drift`."""
         monitor = self.monitor
