@@ -93,7 +93,7 @@ class Sliding:
 
     def _merge(self) -> None:
         """Join the two neighbours that have the fewest rows."""
-        pairs = range(len(self._closed) - _ALONE)
+        pairs = range(len(self._closed) - 1 - _ALONE)
         first = min(pairs, key=lambda i: self._closed[i][2].rows + self._closed[i + 1][2].rows)
         (start, _, older), (_, end, newer) = self._closed[first], self._closed[first + 1]
         joint = Tally(self._layout)
