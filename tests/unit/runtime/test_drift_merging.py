@@ -1,4 +1,4 @@
-"""However a stream is dealt out to replicas, their counts add up to those of one that saw it all."""
+"""However a stream is dealt out to replicas, their counts add up to those of a single one."""
 
 from __future__ import annotations
 
