@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 
@@ -129,7 +129,7 @@ class ServedModel:
             message = f"version {version!r} of {name!r} is not served here; {self.version!r} is"
             raise UnknownModelError(message)
 
-    async def infer(self, request: InferRequest) -> InferResponse:
+    def infer(self, request: InferRequest) -> Awaitable[InferResponse]:
         """Answer one request; the event loop stays free meanwhile.
 
         Raises:
@@ -141,7 +141,7 @@ class ServedModel:
         if self._batcher is None:
             self._loaded()  # raises
             raise AssertionError
-        return await self._batcher.infer(request)
+        return self._batcher.infer(request)
 
     def watch(self, sink: Sink) -> None:
         """Show a sink all further answers; may be called at any time."""
