@@ -274,7 +274,9 @@ class Routes:
             return json_response(document, 200 if model.ready else 503)
         if rest:  # an infer that is served would not have come here
             return None
-        body = render_model(model.name, model.version, model.signature(), names.PLATFORM)
+        body = render_model(
+            model.name, model.version, model.signature(), names.PLATFORM, model.properties
+        )
         return Response(200, [JSON], body)
 
 
