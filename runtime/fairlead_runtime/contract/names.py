@@ -10,6 +10,9 @@ REQUESTS_IN_FLIGHT = "model_requests_in_flight"
 """Gauge of requests that are being answered."""
 MODEL_INFO = "model_info"
 """Gauge that is always 1, labels `model_name`, `model_version` and `digest`."""
+MODEL_PROVIDER_INFO = "model_provider_info"
+"""Gauge that is always 1, labels `model_version`, `asked` (auto, cpu or cuda) and `used`
+(onnxruntime's name of the execution provider)."""
 MODEL_LOAD_SECONDS = "model_load_seconds"
 """Gauge of the time that loading the model took."""
 BATCH_ROWS = "model_batch_rows"
@@ -32,8 +35,10 @@ rate a sample."""
 PREDICTIONS_NON_FINITE_TOTAL = "model_predictions_non_finite_total"
 """Counter of those of them that hold NaN or an infinity, label `model_version`."""
 OBSERVATIONS_DROPPED_TOTAL = "model_observations_dropped_total"
-"""Counter of answers that drift, logs and checks did not see, label `reason`: queue_full or
-sink_failed."""
+"""Counter of answers that drift, logs and checks did not see, label `reason`: queue_full,
+sink_failed or access_log."""
+PREDICTIONS_LOGGED_TOTAL = "model_predictions_logged_total"
+"""Counter of answers that were written to the prediction log, label `model_version`."""
 
 PLATFORM = "onnxruntime_onnx"
 """What the inference protocol calls the kind of model that is served."""
