@@ -26,6 +26,14 @@ REQUESTS_DROPPED_TOTAL = "model_requests_dropped_total"
 """Counter of requests that were not run, label `reason`: queue_full, deadline or cancelled."""
 BATCHES_SPLIT_TOTAL = "model_batches_split_total"
 """Counter of batches that failed and were run request by request."""
+PREDICTIONS_CHECKED_TOTAL = "model_predictions_checked_total"
+"""Counter of answers that were looked at for NaN and infinities, label `model_version`: at a high
+rate a sample."""
+PREDICTIONS_NON_FINITE_TOTAL = "model_predictions_non_finite_total"
+"""Counter of those of them that hold NaN or an infinity, label `model_version`."""
+OBSERVATIONS_DROPPED_TOTAL = "model_observations_dropped_total"
+"""Counter of answers that drift, logs and checks did not see, label `reason`: queue_full or
+sink_failed."""
 
 PLATFORM = "onnxruntime_onnx"
 """What the inference protocol calls the kind of model that is served."""

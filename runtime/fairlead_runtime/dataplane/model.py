@@ -12,6 +12,7 @@ from enum import StrEnum
 from fairlead_runtime.batching.probe import Profile, closed_batch, profile
 from fairlead_runtime.batching.queue import Batcher
 from fairlead_runtime.batching.settings import Choice, Mode, Settings, choose
+from fairlead_runtime.dataplane.aside import Aside, Sink
 from fairlead_runtime.engine.padded import PaddedEngine, fixed_batch
 from fairlead_runtime.engine.session import Engine
 from fairlead_runtime.metrics.counters import Metrics
@@ -20,6 +21,7 @@ from fairlead_runtime.protocol.errors import NotReadyError, UnknownModelError
 from fairlead_runtime.protocol.types import InferRequest, InferResponse, Signature
 
 log = logging.getLogger(__name__)
+_LAST_LOOK_S = 2.0
 
 
 class Phase(StrEnum):
@@ -32,7 +34,11 @@ class Phase(StrEnum):
 
 
 class ServedModel:
-    """A model under a name and version."""
+    """A model under a name and version.
+
+    Attributes:
+        aside: Where the protocols' edges show each answer; None while nobody looks.
+    """
 
     def __init__(
         self,
@@ -46,6 +52,7 @@ class ServedModel:
         self.metrics = metrics
         self.phase = Phase.LOADING
         self.digest = ""
+        self.aside: Aside | None = None
         self._engine: Engine | None = None
         self._batcher: Batcher | None = None
         self._answering: Answering | None = None
@@ -136,9 +143,17 @@ class ServedModel:
             raise AssertionError
         return await self._batcher.infer(request)
 
+    def watch(self, sink: Sink) -> None:
+        """Show a sink all further answers; may be called at any time."""
+        if self.aside is None:
+            self.aside = Aside(self.metrics)
+        self.aside.add(sink)
+
     def close(self) -> None:
-        """End the threads once they are done."""
+        """End the threads once they are done; what sinks have not seen yet they see now."""
         self._pool.shutdown(wait=False)
+        if self.aside is not None:
+            self.aside.close(_LAST_LOOK_S)
 
     def _loaded(self) -> Engine:
         if self._engine is None:

@@ -12,6 +12,7 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from fairlead_runtime.contract import names
+from fairlead_runtime.dataplane.aside import Seen
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.grpc.convert import parse_infer, render_infer, render_model
 from fairlead_runtime.grpc.messages import INFERENCE, INFERENCE_SERVICE
@@ -109,7 +110,12 @@ class Inference:
                 model.metrics.failed()
                 log.exception("ModelInfer failed")
                 await _abort(context, RequestError("internal error: see the server's log"))
-            model.metrics.succeeded(time.perf_counter() - started)
+            took = time.perf_counter() - started
+            model.metrics.succeeded(took)
+            if model.aside is not None:
+                metadata = context.invocation_metadata()
+                seen = Seen(call.infer, answer, call.infer.id, took, "grpc", metadata)
+                model.aside.see(seen, len(body) + len(encoded))
             return encoded
 
 

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from fairlead_runtime.contract import names
+from fairlead_runtime.dataplane.aside import Seen
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.http.ids import RequestIds
 from fairlead_runtime.http.messages import (
@@ -136,7 +137,11 @@ class Routes:
             request_id=request_id,
             model_version=model.version,
         )
-        model.metrics.succeeded(time.perf_counter() - started)
+        took = time.perf_counter() - started
+        model.metrics.succeeded(took)
+        if model.aside is not None:
+            seen = Seen(asked.infer, answer, request_id, took, "predict", request.headers)
+            model.aside.see(seen, len(request.body) + len(body))
         return await self._answer(request, [JSON], body, request_id)
 
     async def _infer(self, request: Request) -> Response:
@@ -162,7 +167,11 @@ class Routes:
             model_version=model.version,
             raw=asked.raw,
         )
-        model.metrics.succeeded(time.perf_counter() - started)
+        took = time.perf_counter() - started
+        model.metrics.succeeded(took)
+        if model.aside is not None:
+            seen = Seen(asked.infer, answer, request_id, took, "v2", request.headers)
+            model.aside.see(seen, len(body) + len(rendered.body))
         if rendered.header_length is None:
             return await self._answer(request, [JSON], rendered.body, request_id)
         headers = [_BINARY, (_HEADER_LENGTH, b"%d" % rendered.header_length)]

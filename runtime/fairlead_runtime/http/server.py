@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.engine.session import Engine
+from fairlead_runtime.http.internal import Internal
 from fairlead_runtime.http.lifecycle import Companion, ListenError, Server
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.routes import Routes
@@ -28,6 +29,7 @@ async def serve(
     drain_s: float,
     max_connection_age_s: float,
     edge: str = "own",
+    internal: Internal | None = None,
     companions: Sequence[Companion] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT.
@@ -42,6 +44,7 @@ async def serve(
         drain_s: Most seconds between the signal and the end.
         max_connection_age_s: After which a connection is asked to end.
         edge: `own` or `asgi`.
+        internal: The port of metrics and inner pages, which is there from first to last.
         companions: Servers of other protocols.
 
     Raises:
@@ -64,11 +67,13 @@ async def serve(
         max_connection_age_s=max_connection_age_s,
         on_drain=drain_companions,
     )
-    for each in companions:
-        try:
+    try:
+        if internal is not None:
+            await internal.start(routes)
+        for each in companions:
             await each.start()
-        except OSError as error:
-            raise ListenError(str(error)) from error
+    except OSError as error:
+        raise ListenError(str(error)) from error
     serving = asyncio.create_task(server.serve())
     loading = asyncio.create_task(model.load(load))
     try:
@@ -92,6 +97,8 @@ async def serve(
             await loading
         if not draining:
             await asyncio.gather(*(each.stop(0) for each in companions))
+        if internal is not None:
+            await internal.stop()
         model.close()
 
 
