@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairlead_runtime.cli import logs
 from fairlead_runtime.cli.options import (
     Options,
     milliseconds,
@@ -9,6 +10,8 @@ from fairlead_runtime.cli.options import (
     port,
     positive,
     seconds,
+    share,
+    words,
 )
 from fairlead_runtime.cli.tools import Commands
 
@@ -115,4 +118,35 @@ def register(commands: Commands) -> None:
         default="on",
         metavar="SWITCH",
     )
-    options.add("--log-level", "debug, info, warning or error", default="info", also=("LOG_LEVEL",))
+    options.add(
+        "--prediction-log",
+        "where each answer is logged as a CloudEvent in JSON, aside and never in its way: off, "
+        "stdout or a file",
+        default="off",
+        metavar="WHERE",
+    )
+    options.add(
+        "--prediction-log-share", "share of the answers that are logged", kind=share, default=1.0
+    )
+    options.add(
+        "--prediction-log-inputs",
+        "log inputs and the router's unit too, which may be personal: on or off",
+        kind=one_of("on", "off"),
+        default="off",
+        metavar="SWITCH",
+    )
+    options.add(
+        "--prediction-log-redact",
+        "inputs and outputs of which no value is logged, with commas between them; NAME[COLUMN] "
+        "hides one position of the last axis",
+        kind=words,
+        metavar="NAMES",
+    )
+    options.add(
+        "--access-log",
+        "log each request: on or off",
+        kind=one_of("on", "off"),
+        default="off",
+        metavar="SWITCH",
+    )
+    logs.add_flags(options)

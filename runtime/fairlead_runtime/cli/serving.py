@@ -14,7 +14,7 @@ def run(args: argparse.Namespace) -> int:
 
     from fairlead_runtime.batching.settings import Mode, Settings
     from fairlead_runtime.cli.companions import companions
-    from fairlead_runtime.cli.watching import watch
+    from fairlead_runtime.cli.watching import WatchError, watch
     from fairlead_runtime.dataplane.model import ServedModel
     from fairlead_runtime.engine.session import EngineError, OnnxEngine, cpu_limit, load
     from fairlead_runtime.http.internal import Internal
@@ -45,7 +45,11 @@ def run(args: argparse.Namespace) -> int:
         ),
     )
     internal = Internal(host=args.host, port=args.metrics_port)
-    watch(args, model, path, internal)
+    try:
+        watch(args, model, path, internal)
+    except WatchError as error:
+        report.failed("Crashed", str(error))
+        return 1
     try:
         uvloop.run(
             serve(

@@ -12,6 +12,7 @@ from enum import StrEnum
 from fairlead_runtime.batching.probe import Profile, closed_batch, profile
 from fairlead_runtime.batching.queue import Batcher
 from fairlead_runtime.batching.settings import Choice, Mode, Settings, choose
+from fairlead_runtime.dataplane.access import AccessLog
 from fairlead_runtime.dataplane.aside import Aside, Sink
 from fairlead_runtime.engine.padded import PaddedEngine, fixed_batch
 from fairlead_runtime.engine.session import Engine
@@ -38,6 +39,7 @@ class ServedModel:
 
     Attributes:
         aside: Where the protocols' edges show each answer; None while nobody looks.
+        access: Where they note each request; None where no access log is wanted.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class ServedModel:
         self.phase = Phase.LOADING
         self.digest = ""
         self.aside: Aside | None = None
+        self.access: AccessLog | None = None
         self._engine: Engine | None = None
         self._batcher: Batcher | None = None
         self._answering: Answering | None = None
@@ -143,17 +146,23 @@ class ServedModel:
             raise AssertionError
         return await self._batcher.infer(request)
 
-    def watch(self, sink: Sink) -> None:
-        """Show a sink all further answers; may be called at any time."""
+    def watch(self, sink: Sink, *, sample: bool = False) -> None:
+        """Show a sink all further answers, or some; may be called at any time."""
         if self.aside is None:
             self.aside = Aside(self.metrics)
-        self.aside.add(sink)
+        self.aside.add(sink, sample=sample)
+
+    def log_access(self) -> None:
+        """Log each request from now on."""
+        self.access = AccessLog(self.metrics)
+        self.access.start()
 
     def close(self) -> None:
         """End the threads once they are done; what sinks have not seen yet they see now."""
         self._pool.shutdown(wait=False)
-        if self.aside is not None:
-            self.aside.close(_LAST_LOOK_S)
+        for worker in (self.aside, self.access):
+            if worker is not None:
+                worker.close(_LAST_LOOK_S)
 
     def _loaded(self) -> Engine:
         if self._engine is None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from fairlead_runtime.contract import names
+from fairlead_runtime.dataplane.access import trace_id
 from fairlead_runtime.dataplane.aside import Seen
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.http.ids import RequestIds
@@ -48,9 +49,9 @@ _PAGE: Headers = [
 ]
 _BINARY = (b"content-type", b"application/octet-stream")
 _HEADER_LENGTH = b"inference-header-content-length"
-_REQUEST_ID = names.REQUEST_ID_HEADER.encode()
+REQUEST_ID = names.REQUEST_ID_HEADER.encode()
 _TIMEOUTS = (names.TIMEOUT_HEADER.encode(), names.ENVOY_TIMEOUT_HEADER.encode())
-_TRACE = tuple(name.encode() for name in names.TRACE_HEADERS)
+TRACEPARENT, _TRACESTATE = (name.encode() for name in names.TRACE_HEADERS)
 _LONG_WORK = 1 << 18  # bytes: a coding of more takes long enough to leave the event loop for it
 _ENDPOINTS = [
     "POST /predict",
@@ -107,10 +108,10 @@ class Routes:
                 self._model.metrics.failed()
             response = error_response(error)
         except Exception:
-            log.exception("%s %s failed", request.method, request.path)
+            log.exception("%s %s failed", request.method, request.path, extra=who(request))
             self._model.metrics.failed()
             response = error_response(RequestError("internal error: see the server's log"))
-        for name in _TRACE:
+        for name in (TRACEPARENT, _TRACESTATE):
             value = request.headers.get(name)
             if value is not None:
                 response.headers.append((name, value))
@@ -139,7 +140,7 @@ class Routes:
         )
         took = time.perf_counter() - started
         model.metrics.succeeded(took)
-        if model.aside is not None:
+        if model.aside is not None and model.aside.wants:
             seen = Seen(asked.infer, answer, request_id, took, "predict", request.headers)
             model.aside.see(seen, len(request.body) + len(body))
         return await self._answer(request, [JSON], body, request_id)
@@ -169,7 +170,7 @@ class Routes:
         )
         took = time.perf_counter() - started
         model.metrics.succeeded(took)
-        if model.aside is not None:
+        if model.aside is not None and model.aside.wants:
             seen = Seen(asked.infer, answer, request_id, took, "v2", request.headers)
             model.aside.see(seen, len(body) + len(rendered.body))
         if rendered.header_length is None:
@@ -191,7 +192,7 @@ class Routes:
     ) -> Response:
         headers.append(self._version_header)
         if request_id.isascii() and request_id.isprintable() and request_id:
-            headers.append((_REQUEST_ID, request_id.encode()))
+            headers.append((REQUEST_ID, request_id.encode()))
         # Libraries list all codings that they know, whether the caller cares or not, and packing
         # costs more than the whole request; who names just one means it.
         wanted = request.headers.get(b"accept-encoding")
@@ -277,8 +278,14 @@ class Routes:
         return Response(200, [JSON], body)
 
 
+def who(request: Request) -> dict[str, str]:
+    """Return the fields by which a line of the log is found again."""
+    trace = request.headers.get(TRACEPARENT, b"").decode("latin-1")
+    return {"request_id": _request_id(request), "trace_id": trace_id(trace)}
+
+
 def _request_id(request: Request) -> str:
-    return request.headers.get(_REQUEST_ID, b"").decode("latin-1")[:256]
+    return request.headers.get(REQUEST_ID, b"").decode("latin-1")[:256]
 
 
 def _deadline(request: Request, now: float) -> float | None:
