@@ -35,11 +35,14 @@ def answers(port: int, count: int) -> Kept:
         time.sleep(0.05)
 
 
-def ask(server: Served, features: list[float], request_id: str, **headers: str) -> None:
-    """Ask for one prediction."""
+def ask(server: Served, request_id: str, mark: str = names.COMPARED, *, times: int = 1) -> None:
+    """Ask for the same prediction so many times."""
     url = f"http://127.0.0.1:{server.port}/predict"
-    every = {names.REQUEST_ID_HEADER: request_id, **headers}
-    httpx.post(url, json={"features": features}, headers=every).raise_for_status()
+    headers = {names.REQUEST_ID_HEADER: request_id, names.COMPARE_HEADER: mark}
+    with httpx.Client() as client:
+        for _ in range(times):
+            answer = client.post(url, json={"features": [1.0, 2.0, 3.0]}, headers=headers)
+            answer.raise_for_status()
 
 
 @pytest.mark.parametrize("edge", ["own", "asgi"])
@@ -48,10 +51,9 @@ def test_answers_are_kept_whichever_way_they_were_asked_for(edge: str, tmp_path:
     inner, grpc_port = free_ports(2)
     flags = ("--http-edge", edge, "--metrics-port", str(inner), "--grpc-port", str(grpc_port))
     with served(model, tmp_path / "log", *flags) as server:
-        for number in range(200):  # so many that nobody gathers what nobody wants
-            ask(server, [1.0, 2.0, 3.0], f"plain-{number}")
-        ask(server, [1.0, 2.0, 3.0], "simple", **MARKED)
-        ask(server, [1.0, 2.0, 3.0], "not", **{names.COMPARE_HEADER: names.NOT_COMPARED})
+        # So many that nobody gathers what nobody wants.
+        ask(server, "not", names.NOT_COMPARED, times=200)
+        ask(server, "simple")
         httpx.post(
             f"http://127.0.0.1:{server.port}/v2/models/m/infer",
             json={
@@ -88,7 +90,7 @@ async def test_two_models_are_compared_and_one_that_began_anew_too(tmp_path: Pat
     def both(first: Served, second: Served, *ids: str) -> None:
         for each in ids:
             for server in (first, second):
-                ask(server, [1.0, 2.0, 3.0], each, **MARKED)
+                ask(server, each)
 
     with served(other, tmp_path / "log-b", "--metrics-port", str(two)) as second:
         with served(stable, tmp_path / "log-a", "--metrics-port", str(one)) as first:
