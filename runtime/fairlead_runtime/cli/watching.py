@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fairlead_runtime.contract import names
+from fairlead_runtime.dataplane.compared import ComparedAnswers
 from fairlead_runtime.dataplane.finite import FiniteCheck
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.http.internal import Internal
@@ -27,13 +29,17 @@ def watch(args: argparse.Namespace, model: ServedModel, path: Path, internal: In
     Raises:
         WatchError: A sink cannot be had.
     """
-    del path, internal  # for sinks that have a profile or something to show
+    del path  # for sinks that have a profile
     if args.check_outputs == "on":
         model.watch(FiniteCheck(model.metrics), sample=True)
     if args.prediction_log != "off":
         _log_predictions(args, model)
     if args.access_log == "on":
         model.log_access()
+    if args.metrics_port:
+        answers = ComparedAnswers()
+        model.watch(answers, marked=True)
+        internal.add(names.COMPARED_PATH, answers.page)
 
 
 def _log_predictions(args: argparse.Namespace, model: ServedModel) -> None:

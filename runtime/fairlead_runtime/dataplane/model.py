@@ -157,11 +157,11 @@ class ServedModel:
             raise AssertionError
         return self._batcher.infer(request)
 
-    def watch(self, sink: Sink, *, sample: bool = False) -> None:
-        """Show a sink all further answers, or some; may be called at any time."""
+    def watch(self, sink: Sink, *, sample: bool = False, marked: bool = False) -> None:
+        """Show a sink all further answers, or some (see `Aside.add`); may be called at any time."""
         if self.aside is None:
             self.aside = Aside(self.metrics)
-        self.aside.add(sink, sample=sample)
+        self.aside.add(sink, sample=sample, marked=marked)
 
     def log_access(self) -> None:
         """Log each request from now on."""

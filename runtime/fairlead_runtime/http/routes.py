@@ -143,9 +143,10 @@ class Routes:
         )
         took = time.perf_counter() - started
         model.metrics.succeeded(took)
-        if model.aside is not None and model.aside.wants:
+        aside = model.aside
+        if aside is not None and (aside.wants or aside.marked(request.headers)):
             seen = Seen(asked.infer, answer, request_id, took, "predict", request.headers)
-            model.aside.see(seen, len(request.body) + len(body))
+            aside.see(seen, len(request.body) + len(body))
         return await self._answer(request, [JSON], body, request_id)
 
     async def _infer(self, request: Request) -> Response:
@@ -175,9 +176,10 @@ class Routes:
         )
         took = time.perf_counter() - started
         model.metrics.succeeded(took)
-        if model.aside is not None and model.aside.wants:
+        aside = model.aside
+        if aside is not None and (aside.wants or aside.marked(request.headers)):
             seen = Seen(asked.infer, answer, request_id, took, "v2", request.headers)
-            model.aside.see(seen, len(body) + len(rendered.body))
+            aside.see(seen, len(body) + len(rendered.body))
         if rendered.header_length is None:
             return await self._answer(request, [JSON], rendered.body, request_id)
         headers = [_BINARY, (_HEADER_LENGTH, b"%d" % rendered.header_length)]
