@@ -30,10 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         )  # fmt: skip
         sys.stdout.flush()
     except CLIError as error:
-        console = output.console(sys.stderr)
-        console.print(output.styled("error: ", "bad").append(str(error), style="default"))
+        output.show(output.labelled("error: ", "bad", str(error)), stream=sys.stderr)
         if error.hint:
-            console.print(output.styled("hint: ", "busy").append(error.hint, style="default"))
+            output.show(output.labelled("hint: ", "busy", error.hint), stream=sys.stderr)
         return int(error.code)
     except click.ClickException as error:
         error.show()

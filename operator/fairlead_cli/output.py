@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -24,9 +24,28 @@ def console(stream: TextIO | None = None) -> Console:
     return Console(file=chosen, width=width, highlight=False, soft_wrap=not chosen.isatty())
 
 
+def show(*parts: RenderableType, stream: TextIO | None = None) -> None:
+    """Print parts, each on lines of its own; for a pipe without blanks at their ends."""
+    chosen = stream or sys.stdout
+    made = console(chosen)
+    if chosen.isatty():
+        for part in parts:
+            made.print(part)
+        return
+    with made.capture() as caught:
+        for part in parts:
+            made.print(part)
+    chosen.write("".join(f"{line.rstrip()}\n" for line in caught.get().splitlines()))
+
+
 def styled(text: object, tone: str = "") -> Text:
     """Return a text in a tone: good, bad, busy, dim or none. Its brackets are no markup."""
     return Text(str(text), style=_STYLES[tone])
+
+
+def labelled(label: str, tone: str, text: str) -> Text:
+    """Return a label in a tone, and a text in none."""
+    return Text.assemble((label, _STYLES[tone]), text)
 
 
 def document(value: Any, form: str) -> str:  # noqa: ANN401 - anything that JSON knows

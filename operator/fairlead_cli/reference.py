@@ -54,7 +54,9 @@ def _page() -> Iterator[str]:
     yield "\n## Exit status\n\n| status | meaning |\n|---|---|\n"
     for code in Exit:
         yield f"| {int(code)} | {code.meaning} |\n"
-    root = click.Context(cli, info_name=PROGRAM, terminal_width=100)
+    # As the program does it, or there would be no -h.
+    settings = cli.context_settings
+    root = click.Context(cli, info_name=PROGRAM, **{**settings, "terminal_width": 100})
     yield f"\n## {PROGRAM}\n\n```text\n{cli.get_help(root)}\n```\n"
     for name in cli.list_commands(root):
         command = cli.get_command(root, name)

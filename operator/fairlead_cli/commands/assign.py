@@ -71,7 +71,7 @@ def assign(
     ]  # fmt: skip
     if form == "text":
         rows = [[str(each["user"]), str(each["arm"]), str(each["slot"])] for each in found]
-        output.console().print(output.table(("user", "arm", "slot"), rows))
+        output.show(output.table(("user", "arm", "slot"), rows))
     else:
         output.emit(found, form)
 

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from fairlead_cli import output
 from fairlead_cli.commands import options
-from fairlead_cli.doctor import checks, gather
+from fairlead_cli.doctor import checks
 from fairlead_cli.doctor.checks import Finding, Level
 
 _TONES = {Level.OK: "good", Level.WARNING: "busy", Level.PROBLEM: "bad", Level.UNKNOWN: "dim"}
@@ -24,11 +24,11 @@ def doctor(target: options.Target, *, form: str) -> None:
     and every model (with --namespace, those of one namespace). The exit status is 1 where there is
     a problem; warnings do not count.
     """
+    from fairlead_cli.doctor import gather
+
     found = checks.examine(gather.gather(target.connect(), target.namespace))
     if form == "text":
-        console = output.console()
-        for each in found:
-            console.print(line(each))
+        output.show(*map(line, found))
     else:
         output.emit([each.document() for each in found], form)
     if any(each.level is Level.PROBLEM for each in found):
@@ -37,8 +37,6 @@ def doctor(target: options.Target, *, form: str) -> None:
 
 def line(finding: Finding) -> Text:
     """Return a finding in a line, and its remedy in another."""
-    text = output.styled(finding.level.value.ljust(_WIDTH), _TONES[finding.level])
-    text.append(f"  {finding.about}: {finding.message}", style="default")
-    if finding.remedy:
-        text.append(f"\n{' ' * _WIDTH}  -> {finding.remedy}", style="default")
-    return text
+    remedy = f"\n{' ' * _WIDTH}  -> {finding.remedy}" if finding.remedy else ""
+    text = f"  {finding.about}: {finding.message}{remedy}"
+    return output.labelled(finding.level.value.ljust(_WIDTH), _TONES[finding.level], text)

@@ -42,7 +42,7 @@ def drift(target: options.Target, name: str, *, form: str) -> None:
     if form != "text":
         output.emit(document, form)
         return
-    output.console().print(view.text(document))
+    output.show(view.text(document))
 
 
 def _scores(cluster: Cluster, name: str) -> tuple[list[JSON], list[JSON]]:

@@ -30,7 +30,6 @@ def history(target: options.Target, name: str, *, form: str) -> None:
     if form != "text":
         output.emit({"rollouts": ended, "revisions": revisions}, form)
         return
-    console = output.console()
     if ended:
         rows = [
             [
@@ -43,15 +42,17 @@ def history(target: options.Target, name: str, *, form: str) -> None:
             for each in ended
         ]
         columns = ("revision", "version", "outcome", "started", "ended", "message")
-        console.print(output.table(columns, rows))
+        output.show(output.table(columns, rows))
     else:
-        console.print("No rollout has ended yet.")
+        output.show(Text("No rollout has ended yet."))
     if revisions:
-        console.print()
         head = ("revision", "version", "state", "since", "model")
         fields = ("hash", "version", "state", "since", "uri")
-        console.print(
-            output.table(head, [[str(each.get(key) or "") for key in fields] for each in revisions])
+        output.show(
+            Text(""),
+            output.table(
+                head, [[str(each.get(key) or "") for key in fields] for each in revisions]
+            ),
         )
 
 

@@ -131,7 +131,7 @@ def _tell(form: str, action: JSON, name: str) -> None:
         return
     revision = str(action.get("value", "")).partition("/")[0]
     text = f"{action.get('result') or 'done'} (revision {reading.short(revision)} of {name})"
-    output.console().print(output.styled(text, "bad" if rollout.refused(action) else "good"))
+    output.show(output.styled(text, "bad" if rollout.refused(action) else "good"))
 
 
 @click.command("stop")
@@ -166,7 +166,7 @@ def stop(target: options.Target, name: str, *, no_wait: bool, timeout: float, fo
         found = cluster.get(kinds.EXPERIMENT, cluster.namespace, name)
     phase = reading.status(found).get("phase") or "asked for"
     if form == "text":
-        output.console().print(output.styled(f"{phase}: {name}", "good"))
+        output.show(output.styled(f"{phase}: {name}", "good"))
     else:
         output.emit({"name": name, "phase": phase}, form)
 

@@ -6,6 +6,7 @@ import math
 import re
 
 import click
+from rich.text import Text
 
 from fairlead_cli import output
 from fairlead_cli.commands import options
@@ -115,12 +116,10 @@ def plan(
         rows["days for one look at the end"] = f"{made.fixed_days:.1f}"
     rows["level of each arm"] = f"{100 * made.alpha:.3g} %"
     rows["power"] = f"{100 * made.power:.3g} %"
-    console = output.console()
-    console.print(output.pairs(rows))
-    console.print()
-    console.print("In the Experiment, so that its interval is tightest there:")
-    console.print(
-        f"  analysis: {{plannedSamplesPerVariant: {document['plannedSamplesPerVariant']}}}"
+    output.show(
+        output.pairs(rows),
+        Text("\nIn the Experiment, so that its interval is tightest there:"),
+        Text(f"  analysis: {{plannedSamplesPerVariant: {document['plannedSamplesPerVariant']}}}"),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import click
 from rich.console import RenderableType
+from rich.text import Text
 
 from fairlead_cli import kinds, output, reading
 from fairlead_cli.cluster import Cluster, resource_name
@@ -60,7 +61,7 @@ def status(
         return
     document, render = look()
     if form == "text":
-        output.console().print(render(_now()))
+        output.show(render(_now()))
     else:
         output.emit(document, form)
 
@@ -118,11 +119,10 @@ def _all(cluster: Cluster, namespace: str | None) -> JSON:
 def _watch(
     look: Callable[[], tuple[JSON, Callable[[dt.datetime], RenderableType]]], interval: float
 ) -> None:
-    console = output.console()
     if sys.stdout.isatty():
         from rich.live import Live
 
-        with Live(console=console, auto_refresh=False, screen=False) as live:
+        with Live(console=output.console(), auto_refresh=False, screen=False) as live:
             while True:
                 live.update(look()[1](_now()), refresh=True)
                 time.sleep(interval)
@@ -131,8 +131,8 @@ def _watch(
         document, render = look()
         if document != before:
             if before is not None:
-                console.print()
-            console.print(render(_now()))
+                output.show(Text(""))
+            output.show(render(_now()))
             sys.stdout.flush()
             before = document
         time.sleep(interval)

@@ -120,7 +120,7 @@ def _revisions(status: Mapping[str, Any], pod_list: Sequence[JSON]) -> list[JSON
 def tree(found: Mapping[str, Any], now: dt.datetime) -> Tree:
     """Return the tree of a document of `describe`."""
     root = Tree(_title(found), guide_style="dim")
-    address = [f"{name} {value}" for name, value in _address(found)]
+    address = [f"{name} {value}".lstrip() for name, value in _address(found)]
     if address:
         root.add(Text("address  ").append_text(styled(", ".join(address))))
     for each in found["conditions"]:
