@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 VENVS := $(HOME)/.cache/fairlead/venv
-SOURCES := operator/fairlead_operator runtime/fairlead_runtime
+SOURCES := operator/fairlead_cli operator/fairlead_operator runtime/fairlead_runtime
 CHECKED := $(SOURCES) cluster tests bench examples
 WORKERS ?= 2
 PYTEST := -q --durations=5
@@ -37,6 +37,7 @@ check: $(STAMP)  ## Fast lane, under a minute: lint, types, import rules, genera
 	PYTHONPATH=operator:runtime $(VENV)/bin/lint-imports --no-cache
 	$(VENV)/bin/fairlead-operator crds --check
 	$(VENV)/bin/fairlead-operator reference --check
+	$(PY) -m fairlead_cli.reference --check
 	$(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
 
 .PHONY: format
@@ -48,14 +49,15 @@ format: $(STAMP)  ## Format the code
 generate: $(STAMP)  ## Write the generated files (CRDs, their copy in the chart, reference pages)
 	$(VENV)/bin/fairlead-operator crds --write
 	$(VENV)/bin/fairlead-operator reference --write
+	$(PY) -m fairlead_cli.reference --write
 
 .PHONY: requirements
 requirements: $(STAMP)  ## Write requirements/*.txt anew from pyproject.toml
-	for x in operator runtime export; do \
+	for x in cli operator runtime export; do \
 	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links --extra $$x pyproject.toml -o requirements/$$x.txt; done
 	$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
-	  --no-emit-index-url --no-emit-find-links --extra operator --extra runtime --group dev \
+	  --no-emit-index-url --no-emit-find-links --extra cli --extra operator --extra runtime --group dev \
 	  pyproject.toml -o requirements/dev.txt
 	for x in requirements/build requirements/envoy $(PEERS:%=bench/runtime/peers/%); do \
 	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
@@ -74,7 +76,7 @@ cluster-down:  ## Take down the cluster that `make cluster` brought up
 	$(PYTHON) -m cluster down
 
 .PHONY: images
-images: $(STAMP)  ## Build the operator's and the runtime's image
+images: $(STAMP)  ## Build the images of operator, runtime and router
 	$(PY) -m cluster.images build
 
 .PHONY: demo

@@ -12,6 +12,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 DEFAULT_RUNTIME_IMAGE = "fairlead/runtime:0.1.0"
+DEFAULT_ROUTER_IMAGE = "fairlead/router:0.1.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class Settings:
     Attributes:
         namespaces: Namespaces to watch; none means the whole cluster.
         runtime_image: Image of new revisions that name none.
+        router_image: Image of routers; new pods take it.
         lease_namespace: Namespace of the Lease.
         lease_name: Name of the Lease.
         identity: This replica's name in the Lease and in Events.
@@ -36,6 +38,7 @@ class Settings:
 
     namespaces: tuple[str, ...] = ()
     runtime_image: str = DEFAULT_RUNTIME_IMAGE
+    router_image: str = DEFAULT_ROUTER_IMAGE
     lease_namespace: str = "default"
     lease_name: str = "fairlead-operator"
     identity: str = ""
@@ -73,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
     )
     parser.set_defaults(env_namespaces=names)
     flag("--runtime-image", str, DEFAULT_RUNTIME_IMAGE, "image of revisions that name none")
+    flag("--router-image", str, DEFAULT_ROUTER_IMAGE, "image of routers: an Envoy")
     flag("--lease-namespace", str, _own_namespace(), "namespace of the Lease")
     flag("--lease-name", str, "fairlead-operator", "name of the Lease")
     flag("--resync-seconds", float, 120.0, "seconds between full listings")
@@ -103,6 +107,7 @@ def from_arguments(args: argparse.Namespace) -> Settings:
     return Settings(
         namespaces=tuple(dict.fromkeys(namespaces)),
         runtime_image=args.runtime_image,
+        router_image=args.router_image,
         lease_namespace=args.lease_namespace,
         lease_name=args.lease_name,
         identity=f"{socket.gethostname()}-{os.getpid()}",

@@ -6,6 +6,9 @@ HASH_LENGTH = 8
 """Characters of the revision hash in names; 45 + 1 + 8 stays within 63 with room for pods."""
 
 MANAGED_BY = {"app.kubernetes.io/managed-by": "fairlead"}
+MODEL_APP = "fairlead-model"
+ROUTER_APP = "fairlead-router"
+"""`app.kubernetes.io/name` of pods by what runs in them; NetworkPolicies select by it."""
 OWNER_LABEL = "fairlead.dev/model-deployment"
 REVISION_LABEL = "fairlead.dev/revision"
 APPLIED_ANNOTATION = "fairlead.dev/applied"
@@ -30,7 +33,7 @@ def selector(name: str, revision_hash: str) -> dict[str, str]:
 def labels(name: str, revision_hash: str | None = None) -> dict[str, str]:
     """Return the labels of a child object."""
     common = {
-        "app.kubernetes.io/name": "fairlead-model",
+        "app.kubernetes.io/name": MODEL_APP,
         "app.kubernetes.io/instance": name,
         **MANAGED_BY,
         OWNER_LABEL: name,
