@@ -107,9 +107,10 @@ A whole number that came through YAML is a float to Helm: `%g` and int64 print i
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
 # Why a model is not ready: its pods say it, and the kubelet's Events on a volume that is missing.
+# A router's pod is annotated, so that its kubelet hands out a new configuration at once.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
+  verbs: [list, patch]
 - apiGroups: [""]
   resources: [events]
   verbs: [list]
