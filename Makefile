@@ -73,7 +73,7 @@ cluster-down:  ## Take down the cluster that `make cluster` brought up
 	$(PYTHON) -m cluster down
 
 .PHONY: images
-images: $(STAMP)  ## Build the operator's and the runtime's image
+images: $(STAMP)  ## Build the images of operator, runtime and router
 	$(PY) -m cluster.images build
 
 .PHONY: demo

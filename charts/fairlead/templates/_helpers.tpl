@@ -64,6 +64,10 @@ app.kubernetes.io/component: operator
 {{- default (printf "fairlead/runtime:%s" .Chart.AppVersion) .Values.runtimeImage }}
 {{- end }}
 
+{{- define "fairlead.routerImage" -}}
+{{- default (printf "fairlead/router:%s" .Chart.AppVersion) .Values.router.image }}
+{{- end }}
+
 {{/*
 Refuse what the schema cannot see because it takes two values.
 A whole number that came through YAML is a float to Helm: `%g` and int64 print it as it was written.
