@@ -46,9 +46,12 @@ class Story:
         self.routers = PlayedRouters(api, rig.namespace)
         rig.routers = self.routers
 
-    async def begin(self) -> None:
+    async def begin(self, replicas: int = 1) -> None:
         """Serve version 1, and bring version 2 up beside it under a split that gives it nothing."""
         self.stable = await serving(self.api, self.kubelet, self.rig)
+        if replicas > 1:  # as an autoscaler would
+            await self.kubelet.scale(self.stable, replicas)
+            await self.kubelet.start(self.stable, replicas)
         await split(self.api, self.namespace, {})
         await change(self.api, self.namespace, version="2")
         await self.go()
@@ -59,6 +62,12 @@ class Story:
         """Let time pass, and passes run until there is nothing to do."""
         self.seconds += seconds
         await self.rig.settle(later(self.seconds))
+
+    async def passes(self, count: int) -> None:
+        """Run so many passes, a second apart."""
+        for _ in range(count):
+            self.seconds += 1
+            await self.rig.run(later(self.seconds))
 
     async def shares(self) -> dict[str, int]:
         found = await self.routers.shares()

@@ -115,8 +115,10 @@ def send(kind: str, ask: Callable[[str], Answer], rate: float, ends: float) -> N
         due += 1 / rate
 
 
-def main(host: str, model: str, rate: float, seconds: float, features: list[float]) -> None:
-    """Run all clients until the end or SIGTERM."""
+def main(
+    host: str, model: str, rate: float, seconds: float, features: list[float], kinds: list[str]
+) -> None:
+    """Run clients of these kinds until the end or SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: _stopping.set())
     body = json.dumps({"features": features}).encode()
     clients: dict[str, Callable[[str], Answer]] = {
@@ -127,7 +129,7 @@ def main(host: str, model: str, rate: float, seconds: float, features: list[floa
     }
     ends = time.monotonic() + seconds
     threads = [
-        threading.Thread(target=send, args=(kind, ask, rate, ends)) for kind, ask in clients.items()
+        threading.Thread(target=send, args=(kind, clients[kind], rate, ends)) for kind in kinds
     ]
     for thread in threads:
         thread.start()
@@ -137,4 +139,7 @@ def main(host: str, model: str, rate: float, seconds: float, features: list[floa
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4]), json.loads(sys.argv[5]))
+    main(
+        sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4]),
+        json.loads(sys.argv[5]), sys.argv[6:],
+    )  # fmt: skip

@@ -23,6 +23,7 @@ from tests.e2e.world import JSONObject, World, until
 PACED = Path(__file__).with_name("paced.py")
 RATE = 4.0
 """Requests a second of each of the four clients: 16 in all."""
+KINDS = ("new", "kept", "grpc", "grpc-new")
 USERS = {"header": "x-user-id", "salt": "s"}
 _MODEL = {"1": "one", "2": "two"}
 Answer = dict[str, Any]
@@ -48,6 +49,8 @@ class Address:
     def __init__(self, world: World, features: list[float], name: str = "fraud") -> None:
         self.world, self.name, self._features = world, name, features
         self.windows: list[Window] = []
+        self.live_after_s: list[float] = []
+        """Seconds from each decision on a share until every router had it."""
 
     def deploy(self, version: str, replicas: int = 1, **spec: Any) -> None:
         """Ask for a version."""
@@ -91,6 +94,10 @@ class Address:
 
         split = until(f"version {version} has {share} slots everywhere", live, patience_s)
         began = time.time()
+        found = self.memory()
+        if found is not None and found.written_at is not None and found.confirmed_at is not None:
+            took = (found.confirmed_at - found.written_at).total_seconds()
+            self.live_after_s += [took] if took >= 0 else []  # else a trim came after it
         time.sleep(seconds)
         window = Window(
             split=split,
@@ -101,13 +108,51 @@ class Address:
         self.windows.append(window)
         return window
 
+    def cycle(self, winner: str, *, hold_s: float = 4.0) -> None:
+        """Go direct -> 90/10 -> 50/50 -> 0/100 -> direct, to a version that replaces the other."""
+        self.split({}, **USERS)
+        self.deploy(winner)
+        for share in (1_000, 5_000, 10_000):
+            self.split({winner: share}, **USERS)
+            self.hold(share, winner, hold_s)
+        self.split(None)
+        self.world.ready(self.name, version=winner)
+        self.until_state(None)
+
+    def begin(self, share: int = 5_000, replicas: int = 1) -> None:
+        """Serve version 1, and split the address between it and version 2."""
+        self.deploy("1", replicas)
+        self.world.ready(self.name, version="1")
+        self.split({}, **USERS)
+        self.deploy("2", replicas)
+        self.split({"2": share}, **USERS)
+        self.hold(share, "2", 0)
+
+    def routers(self) -> list[str]:
+        """Return the names of the router's pods that are not going."""
+        found = self.world.all("pods", f"{names.ROUTER_LABEL}={self.name}")
+        return [p["metadata"]["name"] for p in found if "deletionTimestamp" not in p["metadata"]]
+
+    def pods(self, version: str) -> list[str]:
+        """Return the names of a version's pods that are not going."""
+        [name] = [r["name"] for r in self.live()["status"]["revisions"] if r["version"] == version]
+        found = self.world.all("pods", f"fairlead.dev/revision={name[-8:]}")
+        return [p["metadata"]["name"] for p in found if "deletionTimestamp" not in p["metadata"]]
+
     def _version(self, key: str) -> str:
         revisions = self.live()["status"]["revisions"]
         return next((str(each["version"]) for each in revisions if each["name"] == key), "")
 
     @contextmanager
-    def clients(self, seconds: float, rate: float = RATE) -> Iterator[list[Answer]]:
+    def clients(
+        self, seconds: float, rate: float = RATE, kinds: tuple[str, ...] = KINDS
+    ) -> Iterator[list[Answer]]:
         """Send paced requests from inside the cluster meanwhile.
+
+        Args:
+            seconds: The longest time.
+            rate: Requests a second of each client.
+            kinds: Which clients.
 
         Yields:
             A list that holds every answer after the end.
@@ -117,7 +162,7 @@ class Address:
         world.script("paced", PACED.read_text())
         command = [
             "python3", "/script/main.py", host, self.name, str(rate), str(seconds),
-            json.dumps(self._features),
+            json.dumps(self._features), *kinds,
         ]  # fmt: skip
         world.apply(world.pod(pod, command, world.images["runtime"], script="paced"))
         until(f"{pod} sends", lambda: '"version"' in world.log(pod, 8))

@@ -83,6 +83,8 @@ def decide(
     memory = addressing.remembered(snapshot, now)
     desired = wanting.desired(snapshot, settled, active, tuple(known.values()), memory)
 
+    if desired.promote:  # it is to land on as much as the stable had when the split began
+        wanted = _with_capacity(wanted, desired, memory.at_start)
     if fresh or not may_move:
         pass  # status has to remember a revision before anything is made of it
     elif active is None or active.hash == wanted.hash:
@@ -94,7 +96,9 @@ def decide(
 
     holder = next((r for r in known.values() if r.state is State.ACTIVE), None)
     address = addressing.decide(snapshot, settled, holder or wanted, desired, memory, now)
-    wanted = known[wanted.hash] = _with_capacity(snapshot, wanted, desired, address)
+    if not desired.promote:
+        floor = address.move.floors.get(wanted.child_name(snapshot.name), 1)
+        wanted = known[wanted.hash] = _with_capacity(wanted, desired, floor)
     alive = _alive(snapshot, known, wanted, address, settled, now)
     manifests = objects.manifests(snapshot, alive, address, settled)
     moved = may_move or address.move.select == snapshot.selected
@@ -169,18 +173,13 @@ def _may_take_over(snapshot: Snapshot, wanted: Revision, active: Revision) -> bo
     return satisfied(snapshot, wanted)
 
 
-def _with_capacity(
-    snapshot: Snapshot, wanted: Revision, desired: Desired, address: Address
-) -> Revision:
-    """Return the candidate with the replicas that it needs: for its share, or for everything."""
+def _with_capacity(wanted: Revision, desired: Desired, replicas: int) -> Revision:
+    """Return the candidate with the replicas that it needs: for everything, or for its share."""
     if wanted.state is not State.PROGRESSING:
         return wanted
-    floor = address.move.floors.get(wanted.child_name(snapshot.name), 0)
     if desired.promote:
-        needed = max(wanted.required_replicas, address.before.at_start)
-    else:
-        needed = max(1, floor)
-    return wanted.to(wanted.state, required_replicas=needed)
+        replicas = max(wanted.required_replicas, replicas)
+    return wanted.to(wanted.state, required_replicas=max(1, replicas))
 
 
 def _alive(

@@ -247,11 +247,13 @@ class _Pass:
         return memory
 
     def _only_back_to_control(self, written: Split, goal: Split) -> bool:
-        """Whether it is a rollback: the same arms and users, and nobody but the control grows."""
-        if written.arms != goal.arms or goal.mirror is not None or written == goal:
+        """Whether it is a rollback: the same control and users, and nobody else grows."""
+        if goal.mirror is not None or written == goal or written.control != goal.control:
             return False
-        control = goal.control.name
-        return all(n <= written.counts[name] for name, n in goal.counts.items() if name != control)
+        before = {arm.key: written.counts[arm.name] for arm in written.arms}
+        return changes.same_users(written, goal) and all(
+            goal.counts[arm.name] <= before.get(arm.key, 0) for arm in goal.arms[1:]
+        )
 
     # Moves.
 
