@@ -152,6 +152,7 @@ def router_settings(snapshot: Snapshot, settled: Settled) -> Settings:
         latency_limits_ms=() if latency is None else (int(latency),),
         connection_age_s=max(1, math.ceil(settled.connection_age_s)),
         workers=split.workers(router.CPU_LIMIT_MILLIS),
+        routers=router.REPLICAS,
         metrics_port=router.METRICS_PORT,
         folder=router.DOCUMENTS_DIR,
     )
