@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import itertools
 import statistics
 import subprocess
@@ -21,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from bench.runtime import models
-from bench.runtime.load import Load, press, row_json, script
+from bench.runtime.bodies import Kind, body
+from bench.runtime.load import Load, press, script
 from bench.runtime.servers import Running, fairlead, running
 from fairlead_runtime.contract.drift_profile import Profile
 from fairlead_runtime.drift.counter import Counter, Tally
@@ -96,33 +98,33 @@ def _serving(folder: Path, args: argparse.Namespace) -> None:
     with contextlib.ExitStack() as stack:
         servers = [
             stack.enter_context(
-                running(_with(model, flag), folder / f"{name}.log", row_json(WIDTH))
+                running(
+                    dataclasses.replace(fairlead(model, extra=("--profile", flag)), name=name),
+                    folder / f"{name}.log",
+                    {Kind.SIMPLE: body(Kind.SIMPLE, WIDTH, 0)},
+                )
             )
             for name, flag in (("off", "off"), ("on", str(profile)))
         ]
         print(f"# a model of {WIDTH} inputs; counting may take {CPU_SHARE:.0%} of one core")
         for name, (connections, rows) in LOADS.items():
-            lua = script(folder / f"{name}.lua", row_json(WIDTH, rows))
+            lua = script(folder / f"{name}.lua", body(Kind.SIMPLE, WIDTH, rows))
             _compare(name, servers, lua, connections, args)
-
-
-def _with(model: Path, profile: str) -> tuple[str, list[str], dict[str, str], str]:
-    name, command, env, path = fairlead(model, edge="own")
-    return f"{name}-{profile}", [*command[:-1], "--profile", profile, command[-1]], env, path
 
 
 def _compare(
     name: str, servers: list[Running], lua: Path, connections: int, args: argparse.Namespace
 ) -> None:
+    def pressed(server: Running, seconds: int = args.seconds) -> Load:
+        path = server.how.paths[Kind.SIMPLE]
+        return press(server, lua, path, connections=connections, seconds=seconds)
+
     for server in servers:  # the reserve for bursts is no steady state
-        press(server, lua, connections=connections, seconds=args.seconds)
+        pressed(server, 8)
     results: list[list[Load]] = []
     for repetition in range(args.repetitions):
         turn = servers if repetition % 2 else servers[::-1]
-        loads = {
-            server.name: press(server, lua, connections=connections, seconds=args.seconds)
-            for server in turn
-        }
+        loads = {server.name: pressed(server) for server in turn}
         results.append([loads[server.name] for server in servers])
     lost = [(1 - on.rps / off.rps) * 100 for off, on in results]
     cpu = [(on.cpu_us / off.cpu_us - 1) * 100 for off, on in results]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fairlead_runtime.contract import names
+from fairlead_runtime.dataplane.compared import ComparedAnswers
 from fairlead_runtime.dataplane.finite import FiniteCheck
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.http.internal import Internal
@@ -34,6 +36,10 @@ def watch(args: argparse.Namespace, model: ServedModel, path: Path, internal: In
         _log_predictions(args, model)
     if args.access_log == "on":
         model.log_access()
+    if args.metrics_port:
+        answers = ComparedAnswers()
+        model.watch(answers, marked=True)
+        internal.add(names.COMPARED_PATH, answers.page)
 
 
 def _watch_drift(
