@@ -81,6 +81,15 @@ class Feature:
         """Return the coarse bins' counts of these bins' counts."""
         return np.asarray(np.add.reduceat(counts, self.coarse), dtype=np.int64)
 
+    @cached_property
+    def cut(self) -> str:
+        """What tells ways to cut values into coarse bins apart: 16 hex digits.
+
+        Counts of two profiles may be compared feature by feature where this is the same.
+        """
+        what = [self.kind, self.edges, self.categories, self.coarse]
+        return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+
     @property
     def reference(self) -> Counts:
         """The reference's counts."""
