@@ -24,6 +24,8 @@ PROFILE_FILE = "profile.json"
 """Where a profile lies beside its model."""
 MAX_FEATURES = 512
 """Elements of a row that are looked at one by one; a longer row is summed up."""
+MAX_PROFILE_FEATURES = 2048
+"""Features of a whole profile, summaries of long rows included."""
 MAX_BINS = 256
 """Bins, or categories, of one feature."""
 SUMMARIES = ("mean", "norm")
@@ -167,11 +169,14 @@ def from_document(document: object) -> Profile:
     listed = top.get("features")
     if not isinstance(listed, list) or not listed:
         raise ProfileError("features must be a list with at least one feature")
+    if len(listed) > MAX_PROFILE_FEATURES:
+        raise ProfileError(f"it has {len(listed)} features, more than {MAX_PROFILE_FEATURES}")
     features = tuple(_feature(each, f"features[{i}]") for i, each in enumerate(listed))
-    names = [feature.name for feature in features]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ProfileError(f"two features are called {twice!r}")
+    names: set[str] = set()
+    for feature in features:
+        if feature.name in names:
+            raise ProfileError(f"two features are called {feature.name!r}")
+        names.add(feature.name)
     rows = _whole(top.get("rows"), "rows")
     for feature in features:
         if sum(feature.counts) + feature.missing != rows:
