@@ -85,6 +85,19 @@ def register(commands: Commands) -> None:
         default=1024,
     )
     options.add(
+        "--max-queue-mib",
+        "MiB of inputs that may wait for the model, and again of bodies that are being read; more "
+        "are refused with 429",
+        kind=positive,
+        default=256,
+    )
+    options.add(
+        "--max-connections",
+        "connections to the HTTP port, and calls at the same time over gRPC; more are refused",
+        kind=positive,
+        default=4096,
+    )
+    options.add(
         "--http-edge",
         "HTTP server: own (the fast one) or asgi (uvicorn)",
         kind=one_of("own", "asgi"),

@@ -49,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
             max_rows=args.max_batch_size,
             max_delay_s=args.max_batch_delay_ms,
             max_waiting=args.max_queue,
+            max_waiting_bytes=args.max_queue_mib << 20,
             workers=max(1, cpu_limit() // threads),
         ),
     )
@@ -69,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
                 edge=args.http_edge,
                 limits=Limits(
                     max_body_bytes=args.max_body_mib << 20,
+                    max_connections=args.max_connections,
+                    max_held_bytes=max(args.max_queue_mib, args.max_body_mib) << 20,
                     keep_alive_s=args.keep_alive_s,
                     header_s=args.header_timeout_s,
                     body_s=args.body_timeout_s,

@@ -12,8 +12,8 @@ from fairlead_runtime.http.asgi_protocol import CONNECTION, Connection
 from fairlead_runtime.http.edge import Answering
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.messages import Request, Response
-from fairlead_runtime.http.wire import RefusedError
-from fairlead_runtime.protocol.errors import TooLargeError
+from fairlead_runtime.http.wire import RefusedError, too_much_held
+from fairlead_runtime.protocol.errors import Code, TooLargeError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -30,6 +30,7 @@ class App:
 
     def __init__(self, model: ServedModel, routes: Answering, limits: Limits) -> None:
         self._model, self._routes, self._limits = model, routes, limits
+        self._held_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -76,42 +77,48 @@ class App:
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         headers = dict(scope["headers"])
         try:
-            body = await _body(headers, receive, self._limits)
+            body = await self._body(headers, receive)
         except TooLargeError:
             return self._routes.too_large()
         return await self._routes.respond(
             Request(scope["method"], scope["path"], scope["query_string"], headers, body)
         )
 
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        """Return the whole body.
 
-async def _body(headers: dict[bytes, bytes], receive: Receive, limits: Limits) -> bytes:
-    """Return the whole body.
-
-    Raises:
-        TooLargeError: It is too large.
-        RefusedError: It took too long.
-        ClientGoneError: The client went before its end.
-    """
-    length = headers.get(b"content-length", b"")
-    if length.isdigit() and int(length) > limits.max_body_bytes:
-        raise TooLargeError(limits.max_body_bytes)
-    chunks: list[bytes] = []
-    size = 0
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    try:
-        async with asyncio.timeout_at(started + limits.body_s) as timeout:
-            while True:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ClientGoneError
-                chunk = message.get("body", b"")
-                size += len(chunk)
-                if size > limits.max_body_bytes:
-                    raise TooLargeError(limits.max_body_bytes)
-                chunks.append(chunk)
-                if not message.get("more_body"):
-                    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-                timeout.reschedule(started + limits.body_s + size / limits.body_rate)
-    except TimeoutError:
-        raise RefusedError(408, "RequestTimeout", "the body took too long") from None
+        Raises:
+            TooLargeError: It is too large.
+            RefusedError: It took too long, or it is too much beside those of others.
+            ClientGoneError: The client went before its end.
+        """
+        limits = self._limits
+        length = headers.get(b"content-length", b"")
+        if length.isdigit() and int(length) > limits.max_body_bytes:
+            raise TooLargeError(limits.max_body_bytes)
+        chunks: list[bytes] = []
+        size = held = 0
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            async with asyncio.timeout_at(started + limits.body_s) as timeout:
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        raise ClientGoneError
+                    chunk = message.get("body", b"")
+                    size += len(chunk)
+                    if size > limits.max_body_bytes:
+                        raise TooLargeError(limits.max_body_bytes)
+                    chunks.append(chunk)
+                    if not message.get("more_body"):
+                        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                    self._held_bytes += len(chunk)
+                    held += len(chunk)
+                    if self._held_bytes > limits.max_held_bytes:
+                        raise too_much_held()
+                    timeout.reschedule(started + limits.body_s + size / limits.body_rate)
+        except TimeoutError:
+            raise RefusedError(408, Code.REQUEST_TIMEOUT, "the body took too long") from None
+        finally:
+            self._held_bytes -= held

@@ -18,7 +18,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from fairlead_runtime.http.lifecycle import JITTER
 from fairlead_runtime.http.limits import Limits
-from fairlead_runtime.http.wire import RefusedError, check_head, head
+from fairlead_runtime.http.wire import RefusedError, check_head, head, too_many_connections
+from fairlead_runtime.protocol.errors import Code
 
 CONNECTION = "fairlead.connection"
 """Key of the ASGI scope: the connection that a request came by."""
@@ -44,6 +45,8 @@ class Connection(HttpToolsProtocol):
         # Any byte that is not taken counts, so that nobody holds an answer for ever.
         transport.set_write_buffer_limits(high=0)
         self._arm(self.limits.keep_alive_s, self._close)
+        if len(self.connections) > self.limits.max_connections:
+            self._refuse(too_many_connections(self.limits.max_connections))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End: whatever is being done for this client is in vain."""
@@ -67,7 +70,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser has refused, in our own words."""
-        self._refuse(RefusedError(400, "BadRequest", f"this is not HTTP: {msg}"))
+        self._refuse(RefusedError(400, Code.BAD_REQUEST, f"this is not HTTP: {msg}"))
 
     def give_up(self, scope: Any) -> None:  # noqa: ANN401 - ASGI's
         """Let uvicorn expect no answer to a request whose client has gone."""
@@ -88,7 +91,7 @@ class Connection(HttpToolsProtocol):
         """The request target, or a part of it."""
         super().on_url(url)
         if len(self.url) > self.limits.max_url_bytes:
-            self._stop(RefusedError(414, "UriTooLong", "the request target is too long"))
+            self._stop(RefusedError(414, Code.URI_TOO_LONG, "the request target is too long"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer: of those only the size matters."""
@@ -161,7 +164,7 @@ class Connection(HttpToolsProtocol):
         if self._busy():  # with the request before, whose answer goes first
             self._arm(self.limits.header_s, self._head_too_slow)
         else:
-            self._refuse(RefusedError(408, "RequestTimeout", "the headers took too long"))
+            self._refuse(RefusedError(408, Code.REQUEST_TIMEOUT, "the headers took too long"))
 
     def _busy(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
@@ -175,7 +178,7 @@ class Connection(HttpToolsProtocol):
     def _too_large_head(self) -> RefusedError:
         limits = self.limits
         text = f"headers may have {limits.max_head_bytes} bytes and be {limits.max_headers} at most"
-        return RefusedError(431, "HeadersTooLarge", text)
+        return RefusedError(431, Code.HEADERS_TOO_LARGE, text)
 
     def _stop(self, why: RefusedError) -> None:
         """Refuse and stop the parser, which then says the same to `data_received`."""
