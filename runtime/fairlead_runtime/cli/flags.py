@@ -50,6 +50,14 @@ def register(commands: Commands) -> None:
     )
     options.add("--threads", "threads of one inference; none: the CPU limit", kind=positive)
     options.add(
+        "--spinning",
+        "whether threads of an inference spin while they wait: quicker by a little on cores of "
+        "one's own, much CPU time for nothing elsewhere: on or off",
+        kind=one_of("on", "off"),
+        default="off",
+        metavar="SWITCH",
+    )
+    options.add(
         "--provider",
         "where the model runs: cpu, cuda (needs onnxruntime-gpu and CUDA's libraries) or auto",
         kind=one_of("auto", "cpu", "cuda"),
