@@ -104,8 +104,9 @@ test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers 
 	$(PY) -m pytest $(PYTEST) tests/router
 
 .PHONY: soak
-soak: $(STAMP)  ## 200,000 malformed requests against the runtime (about four minutes)
+soak: $(STAMP)  ## 200,000 malformed requests, then half of saturation for ten minutes (needs wrk)
 	MALFORMED=200000 $(PY) -m pytest $(PYTEST) tests/functional/test_malformed.py --timeout 900
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime.soak --seconds $(or $(SOAK_SECONDS),600)
 
 .PHONY: bench-operator
 bench-operator: $(STAMP)  ## 300 ModelDeployments at once on a control plane with kwok
