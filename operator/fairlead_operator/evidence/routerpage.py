@@ -24,8 +24,8 @@ STOOD_IN, ALL_FAILED = "stood_in", "all_failed"
 those for which there was no pod at all."""
 RETRIED, RETRIED_WELL = "retried", "retried_well"
 """Second tries; those of them that got an answer."""
-GRPC_FAILED, GRPC_REFUSED = "grpc_failed", "grpc_refused"
-"""gRPC calls of the cluster by their status: the arm's fault, the caller's fault."""
+GRPC_ENDED, GRPC_FAILED, GRPC_REFUSED = "grpc_ended", "grpc_failed", "grpc_refused"
+"""gRPC calls of the cluster; of them by their status: the arm's fault, the caller's fault."""
 BROKEN = "broken"
 """What failed by HTTP status or gRPC trailer, of one pod that gets copies."""
 
@@ -117,8 +117,8 @@ def _meaning(sample: Sample) -> tuple[str, ...]:
     if status := _GRPC.fullmatch(name):
         code = int(status[1])
         if code in _GRPC_FAILURES:
-            return (GRPC_FAILED,)
-        return (GRPC_REFUSED,) if code in _GRPC_REFUSALS else ()
+            return (GRPC_ENDED, GRPC_FAILED)
+        return (GRPC_ENDED, GRPC_REFUSED) if code in _GRPC_REFUSALS else (GRPC_ENDED,)
     kind = sample.labels.get("envoy_response_code_class", "")
     if name == "envoy_cluster_upstream_rq_xx":
         return (ALL_FAILED,) if kind == "5" else ()
