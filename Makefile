@@ -119,6 +119,10 @@ $(PEERS)/.stamp: bench/runtime/peers/requirements.txt
 bench-runtime: $(STAMP) $(PEERS)/.stamp  ## The runtime beside its peers, on loopback (needs wrk)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime --peers $(PEERS)/bin/python
 
+.PHONY: bench-router
+bench-router: $(STAMP)  ## What a router adds to the runtime alone, on loopback (needs wrk)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.router
+
 .PHONY: clean
 clean:  ## Undo: the cluster and everything it left, build products, the environment
 	$(PYTHON) -m cluster clean

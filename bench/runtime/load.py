@@ -43,7 +43,7 @@ def press(
         RuntimeError: An answer was no success.
     """
     before = server.cpu_s()
-    url = f"http://127.0.0.1:{server.port}{path or server.path}"
+    url = f"http://{server.host}:{server.port}{path or server.path}"
     done = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(lua), url],
         capture_output=True, text=True, check=True,

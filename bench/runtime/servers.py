@@ -27,6 +27,7 @@ class Running:
     path: str
     pid: int
     ready_s: float
+    host: str = "127.0.0.1"
 
     def cpu_s(self) -> float:
         """Return the CPU time of the process and its children so far."""
@@ -73,9 +74,13 @@ def mosec(
 
 @contextlib.contextmanager
 def running(
-    how: tuple[str, list[str], dict[str, str], str], log: Path, body: bytes
+    how: tuple[str, list[str], dict[str, str], str],
+    log: Path,
+    body: bytes,
+    *,
+    host: str = "127.0.0.1",
 ) -> Iterator[Running]:
-    """Start a server and wait until it answers a prediction."""
+    """Start a server and wait until it answers a prediction; `host` is where it listens."""
     name, command, env, path = how
     port = free_ports(1)[0]
     started = time.perf_counter()
@@ -84,11 +89,11 @@ def running(
             [*command, str(port)], env={**os.environ, **env}, stdout=output, stderr=output
         )
     try:
-        while not _answers(port, path, body):
+        while not _answers(host, port, path, body):
             if process.poll() is not None or time.perf_counter() - started > 60:
                 raise RuntimeError(f"{name} does not answer: {log.read_text()[-2000:]}")
             time.sleep(0.005)
-        yield Running(name, port, path, process.pid, time.perf_counter() - started)
+        yield Running(name, port, path, process.pid, time.perf_counter() - started, host)
     finally:
         process.terminate()
         try:
@@ -98,8 +103,8 @@ def running(
             process.wait()
 
 
-def _answers(port: int, path: str, body: bytes) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def _answers(host: str, port: int, path: str, body: bytes) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
         connection.request("POST", path, body, {"content-type": "application/json"})
         return connection.getresponse().status == 200
