@@ -23,14 +23,15 @@ from pathlib import Path
 
 from bench.router.envoy import routing, rss_mb
 from bench.runtime import models
-from bench.runtime.load import Load, press, row_json, script
-from bench.runtime.servers import Running, running
+from bench.runtime.bodies import Kind, body
+from bench.runtime.load import Load, press, script
+from bench.runtime.servers import Running, fairlead, running
 from cluster.controlplane import free_ports
 from fairlead_operator.traffic.split import Arm, Settings, Split
 from fairlead_runtime.contract.assignment import MAX_RUNS, SLOTS, Run, Table
 
 # Pods and listeners have the same ports, so each has an address of its own.
-POD, ROUTERS = "127.0.0.2", ("127.0.0.3", "127.0.0.4")
+POD, ROUTERS = "127.0.0.1", ("127.0.0.3", "127.0.0.4")
 HEADER = "x-user-id"
 # Each request is another user's, so that all runs of the table are walked.
 USERS = f"""
@@ -68,13 +69,15 @@ def main() -> int:
     ):
         folder = Path(name)
         model = models.mlp(folder / "small.onnx", models.SMALL)
-        body = row_json(models.SMALL[0])
-        pod = stack.enter_context(_pod(model, folder, body))
+        asked = body(Kind.SIMPLE, models.SMALL[0], 0)
+        pod = stack.enter_context(
+            running(fairlead(model), folder / "pod.log", {Kind.SIMPLE: asked})
+        )
         routers = [
             stack.enter_context(_router(runs, listen, pod.port, folder))
             for runs, listen in zip((1, MAX_RUNS), ROUTERS, strict=True)
         ]
-        lua = script(folder / "users.lua", body)
+        lua = script(folder / "users.lua", asked)
         lua.write_text(lua.read_text() + USERS)
         found: dict[tuple[str, int], list[Round]] = defaultdict(list)
         for repetition in range(args.repetitions):
@@ -88,14 +91,6 @@ def main() -> int:
             print(f"repetition {repetition + 1} of {args.repetitions}", file=sys.stderr)
         _report(pod, routers, args.connections, found)
     return 0
-
-
-def _pod(model: Path, folder: Path, body: bytes) -> contextlib.AbstractContextManager[Running]:
-    command = [
-        sys.executable, "-m", "fairlead_runtime.cli", "serve", str(model), "--threads", "1",
-        "--host", POD, "--log-level", "warning", "--grpc-port", "0", "--http-port",
-    ]  # fmt: skip
-    return running(("direct", command, {}, "/predict"), folder / "pod.log", body, host=POD)
 
 
 def _router(
@@ -126,7 +121,7 @@ def _table(runs: int) -> Table:
 
 def _round(way: Running, pod: Running, lua: Path, connections: int, seconds: int) -> Round:
     before = pod.cpu_s()
-    load = press(way, lua, connections=connections, seconds=seconds)
+    load = press(way, lua, "/predict", connections=connections, seconds=seconds)
     if way is pod:
         return Round(load, 0.0, load.cpu_us)
     requests = load.rps * seconds

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.runtime.servers import Running
+from bench.runtime.bodies import Kind
+from bench.runtime.servers import How, Running
 from cluster import pyenv
 from fairlead_operator.traffic import bootstrap, documents
 from fairlead_operator.traffic.split import Settings, Split
@@ -47,7 +48,10 @@ def routing(name: str, split: Split, settings: Settings, folder: Path) -> Iterat
                 raise RuntimeError(f"{name} does not become ready: {log.read_text()[-2000:]}")
             time.sleep(0.01)
         ready_s = time.perf_counter() - started
-        yield Running(name, settings.http_port, "/predict", process.pid, ready_s, settings.listen)
+        how = How(name, (), {Kind.SIMPLE: "/predict"})
+        yield Running(
+            how, settings.http_port, settings.grpc_port, process.pid, ready_s, settings.listen
+        )
     finally:
         process.terminate()
         try:

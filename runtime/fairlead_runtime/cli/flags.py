@@ -50,6 +50,20 @@ def register(commands: Commands) -> None:
     )
     options.add("--threads", "threads of one inference; none: the CPU limit", kind=positive)
     options.add(
+        "--provider",
+        "where the model runs: cpu, cuda (needs onnxruntime-gpu and CUDA's libraries) or auto",
+        kind=one_of("auto", "cpu", "cuda"),
+        default="auto",
+        metavar="PROVIDER",
+    )
+    options.add(
+        "--provider-fallback",
+        "whether the CPU will do where cuda was asked for and cannot be had: on, or off to end",
+        kind=one_of("on", "off"),
+        default="on",
+        metavar="SWITCH",
+    )
+    options.add(
         "--batching",
         "where requests run together: auto (measured at start), inline (on the event loop, for "
         "fast models), worker (in a thread) or off",

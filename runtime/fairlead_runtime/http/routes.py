@@ -48,6 +48,7 @@ _PAGE: Headers = [
     (b"content-security-policy", _POLICY),
 ]
 _BINARY = (b"content-type", b"application/octet-stream")
+_CODING = b"content-encoding"
 _HEADER_LENGTH = b"inference-header-content-length"
 REQUEST_ID = names.REQUEST_ID_HEADER.encode()
 _TIMEOUTS = (names.TIMEOUT_HEADER.encode(), names.ENVOY_TIMEOUT_HEADER.encode())
@@ -127,7 +128,9 @@ class Routes:
         model = self._model
         signature, chosen = model.signature(), model.answering()
         deadline = _deadline(request, time.monotonic())
-        body = await self._plain_body(request)
+        body = request.body
+        if _CODING in request.headers:
+            body = await self._plain_body(request)
         asked = simple.parse_predict(body, signature, chosen, deadline=deadline)
         request_id = asked.infer.id or _request_id(request) or self._ids.next()
         answer = await model.infer(asked.infer)
@@ -151,7 +154,9 @@ class Routes:
         model = self._model
         signature = model.signature()
         deadline = _deadline(request, now)
-        body = await self._plain_body(request)
+        body = request.body
+        if _CODING in request.headers:
+            body = await self._plain_body(request)
         asked = v2.parse_infer(
             body,
             signature,
@@ -181,9 +186,7 @@ class Routes:
         return await self._answer(request, headers, rendered.body, request_id)
 
     async def _plain_body(self, request: Request) -> bytes:
-        coding = request.headers.get(b"content-encoding")
-        if coding is None:
-            return request.body
+        coding = request.headers[_CODING]
         name, limit = coding.decode("latin-1").strip().lower(), self.max_body_bytes
         if len(request.body) * 16 < _LONG_WORK:
             return inflate(request.body, name, limit=limit)
@@ -276,7 +279,9 @@ class Routes:
             return json_response(document, 200 if model.ready else 503)
         if rest:  # an infer that is served would not have come here
             return None
-        body = render_model(model.name, model.version, model.signature(), names.PLATFORM)
+        body = render_model(
+            model.name, model.version, model.signature(), names.PLATFORM, model.properties
+        )
         return Response(200, [JSON], body)
 
 

@@ -58,6 +58,12 @@ class Metrics:
             ["model_name", "model_version", "digest"],
             registry=self.registry,
         )
+        self._provider = Gauge(
+            names.MODEL_PROVIDER_INFO,
+            "Where the model was to run, and where it runs.",
+            ["model_version", "asked", "used"],
+            registry=self.registry,
+        )
         self._load = Gauge(
             names.MODEL_LOAD_SECONDS,
             "Time that loading the model took.",
@@ -128,6 +134,10 @@ class Metrics:
         """Note that the model is loaded."""
         self._info.labels(self._name, self._version, digest).set(1)
         self._load.set(seconds)
+
+    def provided(self, *, asked: str, used: str) -> None:
+        """Note where the model runs."""
+        self._provider.labels(self._version, asked, used).set(1)
 
     def succeeded(self, seconds: float) -> None:
         """Count an answered request."""
