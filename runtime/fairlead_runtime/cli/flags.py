@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairlead_runtime.cli import logs
 from fairlead_runtime.cli.options import (
     Options,
     milliseconds,
@@ -9,6 +10,8 @@ from fairlead_runtime.cli.options import (
     port,
     positive,
     seconds,
+    share,
+    words,
 )
 from fairlead_runtime.cli.tools import Commands
 
@@ -46,6 +49,20 @@ def register(commands: Commands) -> None:
         also=("METRICS_PORT",),
     )
     options.add("--threads", "threads of one inference; none: the CPU limit", kind=positive)
+    options.add(
+        "--provider",
+        "where the model runs: cpu, cuda (needs onnxruntime-gpu and CUDA's libraries) or auto",
+        kind=one_of("auto", "cpu", "cuda"),
+        default="auto",
+        metavar="PROVIDER",
+    )
+    options.add(
+        "--provider-fallback",
+        "whether the CPU will do where cuda was asked for and cannot be had: on, or off to end",
+        kind=one_of("on", "off"),
+        default="on",
+        metavar="SWITCH",
+    )
     options.add(
         "--batching",
         "where requests run together: auto (measured at start), inline (on the event loop, for "
@@ -115,4 +132,35 @@ def register(commands: Commands) -> None:
         default="on",
         metavar="SWITCH",
     )
-    options.add("--log-level", "debug, info, warning or error", default="info", also=("LOG_LEVEL",))
+    options.add(
+        "--prediction-log",
+        "where each answer is logged as a CloudEvent in JSON, aside and never in its way: off, "
+        "stdout or a file",
+        default="off",
+        metavar="WHERE",
+    )
+    options.add(
+        "--prediction-log-share", "share of the answers that are logged", kind=share, default=1.0
+    )
+    options.add(
+        "--prediction-log-inputs",
+        "log inputs and the router's unit too, which may be personal: on or off",
+        kind=one_of("on", "off"),
+        default="off",
+        metavar="SWITCH",
+    )
+    options.add(
+        "--prediction-log-redact",
+        "inputs and outputs of which no value is logged, with commas between them; NAME[COLUMN] "
+        "hides one position of the last axis",
+        kind=words,
+        metavar="NAMES",
+    )
+    options.add(
+        "--access-log",
+        "log each request: on or off",
+        kind=one_of("on", "off"),
+        default="off",
+        metavar="SWITCH",
+    )
+    logs.add_flags(options)

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 from collections.abc import Sequence
 
-from fairlead_runtime.cli import fetching, flags, serving, tools
+from fairlead_runtime.cli import fetching, flags, logs, serving, tools
 from fairlead_runtime.cli.options import Parser
 from fairlead_runtime.cli.version import version
-
-_LEVELS = ("debug", "info", "warning", "error")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0, 2 (the model is to blame) or 1."""
     args = _parser().parse_args(argv)
-    level = str(args.log_level).lower()
-    if level not in _LEVELS:
-        sys.stderr.write(f"fairlead-runtime: log level must be one of {', '.join(_LEVELS)}\n")
-        return 1
-    logging.basicConfig(
-        level=level.upper(),
-        stream=sys.stderr,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
+    logs.set_up(args)
     if args.command in tools.COMMANDS:
         return tools.run(args)
     return serving.run(args) if args.command == "serve" else fetching.run(args)

@@ -14,8 +14,9 @@ def run(args: argparse.Namespace) -> int:
 
     from fairlead_runtime.batching.settings import Mode, Settings
     from fairlead_runtime.cli.companions import companions
-    from fairlead_runtime.cli.watching import watch
+    from fairlead_runtime.cli.watching import WatchError, watch
     from fairlead_runtime.dataplane.model import ServedModel
+    from fairlead_runtime.engine.providers import Asked, ProviderError
     from fairlead_runtime.engine.session import EngineError, OnnxEngine, cpu_limit, load
     from fairlead_runtime.http.internal import Internal
     from fairlead_runtime.http.lifecycle import ListenError
@@ -30,7 +31,14 @@ def run(args: argparse.Namespace) -> int:
     def make() -> tuple[OnnxEngine, str]:
         if not path.is_file():
             raise EngineError(f"there is no file {path}")
-        return load(path, threads=threads), digest_of(path)
+        engine = load(
+            path,
+            threads=threads,
+            asked=Asked(args.provider),
+            fallback=args.provider_fallback == "on",
+        )
+        model.runs_with(engine.provider)
+        return engine, digest_of(path)
 
     model = ServedModel(
         name=args.model_name,
@@ -45,7 +53,11 @@ def run(args: argparse.Namespace) -> int:
         ),
     )
     internal = Internal(host=args.host, port=args.metrics_port)
-    watch(args, model, path, internal)
+    try:
+        watch(args, model, path, internal)
+    except WatchError as error:
+        report.failed("Crashed", str(error))
+        return 1
     try:
         uvloop.run(
             serve(
@@ -71,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     except EngineError as error:
         report.failed("InvalidModel", str(error))
         return 2
-    except ListenError as error:
+    except (ListenError, ProviderError) as error:
         report.failed("Crashed", str(error))
         return 1
     return 0

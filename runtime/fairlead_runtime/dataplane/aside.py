@@ -7,29 +7,27 @@ in the thread, and what the thread cannot keep up with is dropped and counted.
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from fairlead_runtime.contract import names
+from fairlead_runtime.dataplane.worker import (
+    CAPACITY,
+    CAPACITY_BYTES,
+    PAUSE_S,
+    Watcher,
+    Worker,
+)
 from fairlead_runtime.protocol.types import InferRequest, InferResponse
 
 log = logging.getLogger(__name__)
 Headers = Mapping[bytes, bytes] | Sequence[tuple[str, str | bytes]]
 """HTTP's headers by name in lower case, or gRPC's metadata."""
 
-CAPACITY = 8192
-"""Answers that wait to be looked at; further ones are dropped."""
-CAPACITY_BYTES = 64 << 20
-"""Bytes of requests and answers that wait, about; beyond that they are dropped as well."""
-PAUSE_S = 0.05
-"""How long answers are gathered, so that the thread wakes twenty times a second at most."""
-BATCH = 256
-"""Answers handed to a sink at once."""
-_REST = 1.0  # the thread rests as long as it has worked, times this: half a core at most
 _COMPLAIN_S = 60.0
+_MARK, _YES = names.COMPARE_HEADER.encode(), names.COMPARED.encode()
+_YES_TEXT = names.COMPARED
 
 
 class Seen:
@@ -96,7 +94,7 @@ class Seen:
 
     @property
     def compare(self) -> str:
-        """The key under which two copies of a request are compared."""
+        """The mark of a request that is to be compared with its copy: `names.COMPARED`."""
         return self.header(names.COMPARE_HEADER)
 
     @property
@@ -116,15 +114,22 @@ class Sink(Protocol):
         """
 
 
-class Watcher(Protocol):
-    """Who counts what is not looked at."""
+class Aside(Worker[Seen]):
+    """Hands answers to sinks in a thread of its own.
 
-    def unseen(self, reason: str, count: int) -> None:
-        """Count answers that were dropped: `queue_full` (event loop) or `sink_failed` (thread)."""
+    Attributes:
+        wants: Whether the next answer is to be shown at all: keeping answers costs more than
+            looking at them, because their memory is not at once there for the next request.
 
+    Args:
+        watcher: Counts answers that were dropped: `queue_full`, or `sink_failed`.
+        capacity: Answers that may wait.
+        capacity_bytes: Bytes of requests and answers that may wait.
+        pause_s: How long answers are gathered.
+    """
 
-class Aside:
-    """Hands answers to sinks in a thread of its own."""
+    SAMPLE = 32
+    """Answers that are taken in each pause while no sink wants them all."""
 
     def __init__(
         self,
@@ -134,24 +139,42 @@ class Aside:
         capacity_bytes: int = CAPACITY_BYTES,
         pause_s: float = PAUSE_S,
     ) -> None:
-        self._watcher = watcher
-        self._capacity, self._capacity_bytes, self._pause_s = capacity, capacity_bytes, pause_s
+        super().__init__(
+            watcher,
+            full="queue_full",
+            capacity=capacity,
+            capacity_bytes=capacity_bytes,
+            pause_s=pause_s,
+        )
+        self.wants = True
         self._sinks: tuple[Sink, ...] = ()
-        self._queue: deque[tuple[Seen, int]] = deque()
-        # Two counters with one writer each, so that no lock is needed.
-        self._bytes_in = self._bytes_out = 0
-        self._awake = False
-        self._wake = threading.Event()
-        self._closing = False
+        self._all = self._marked = False
+        self._left = self.SAMPLE
         self._complained = -_COMPLAIN_S
-        self._thread: threading.Thread | None = None
 
-    def add(self, sink: Sink) -> None:
-        """Let a sink look at all further answers."""
+    def add(self, sink: Sink, *, sample: bool = False, marked: bool = False) -> None:
+        """Let a sink look at further answers.
+
+        Args:
+            sink: Who looks.
+            sample: It needs only some of them. Others are not even gathered then, unless another
+                sink wants them all.
+            marked: It needs those whose requests are marked to be compared, and gets others only
+                where another sink wants them.
+        """
         self._sinks = (*self._sinks, sink)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="aside", daemon=True)
-            self._thread.start()
+        self._all = self._all or not (sample or marked)
+        self._marked = self._marked or marked
+        self.wants = True
+        self.start()
+
+    def marked(self, headers: Headers) -> bool:
+        """Whether the answer is to be shown for the mark of its request, whatever `wants` says."""
+        if not self._marked:
+            return False
+        if isinstance(headers, Mapping):
+            return headers.get(_MARK) == _YES
+        return any(key == names.COMPARE_HEADER and value == _YES_TEXT for key, value in headers)
 
     def see(self, seen: Seen, size: int) -> None:
         """Take an answer, or drop it; called on the event loop, and never blocks.
@@ -160,50 +183,14 @@ class Aside:
             seen: The answer.
             size: About how many bytes it holds: those of the request's and the answer's body.
         """
-        if (
-            len(self._queue) >= self._capacity
-            or self._bytes_in - self._bytes_out + size > self._capacity_bytes
-        ):
-            self._watcher.unseen("queue_full", 1)
-            return
-        self._bytes_in += size
-        self._queue.append((seen, size))
-        if not self._awake:
-            self._awake = True
-            self._wake.set()
+        self.put(seen, size)
+        if not self._all:
+            self._left -= 1
+            self.wants = self._left > 0
 
-    def close(self, timeout_s: float) -> None:
-        """Look at what is there for at most so long, and end; blocks."""
-        self._closing = True
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            if not self._closing:
-                time.sleep(self._pause_s)
-            while self._queue:
-                started = time.perf_counter()
-                self._hand_over()
-                if not self._closing:
-                    time.sleep(_REST * (time.perf_counter() - started))
-            if self._closing:
-                return
-            self._awake = False
-            if self._queue:  # came between the last look and this line
-                self._awake = True
-                self._wake.set()
-
-    def _hand_over(self) -> None:
-        batch: list[Seen] = []
-        size = 0
-        while self._queue and len(batch) < BATCH:
-            seen, bytes_ = self._queue.popleft()
-            batch.append(seen)
-            size += bytes_
+    def work(self, batch: list[Seen]) -> None:
+        """Show each sink some answers."""
+        self._left, self.wants = self.SAMPLE, True
         for sink in self._sinks:
             try:
                 sink.take(batch)
@@ -213,4 +200,3 @@ class Aside:
                 if now - self._complained >= _COMPLAIN_S:
                     self._complained = now
                     log.exception("%s failed on %d answers", type(sink).__name__, len(batch))
-        self._bytes_out += size

@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.engine.session import Engine
+from fairlead_runtime.http.access import Logged
 from fairlead_runtime.http.internal import Internal
 from fairlead_runtime.http.lifecycle import Companion, ListenError, Server
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.routes import Routes
 
 log = logging.getLogger(__name__)
+_GC_THRESHOLD = 10_000
 
 
 async def serve(
@@ -58,7 +60,7 @@ async def serve(
 
     routes = Routes(model, server_version=server_version, max_body_bytes=limits.max_body_bytes)
     server = _server(edge)(
-        routes,
+        routes if model.access is None else Logged(routes, model.access),
         model,
         host=host,
         port=port,
@@ -89,6 +91,9 @@ async def serve(
             # What is there now stays: the collector need not look at it again and again.
             gc.collect()
             gc.freeze()
+            # Answers that wait to be looked at are no garbage: at Python's own threshold of 700
+            # the collector would go through them again and again.
+            gc.set_threshold(_GC_THRESHOLD)
         await serving
         await asyncio.gather(*draining)
     finally:

@@ -165,3 +165,27 @@ def test_of_many_answers_every_nth_is_checked_and_of_few_each() -> None:
     assert (counts.answers, counts.bad) == (2 + MOST, 1)
     check.take([seen()] * 33)
     assert MOST + 2 < counts.answers <= 2 * MOST + 2
+
+
+def test_where_a_sample_will_do_the_rest_is_not_even_gathered() -> None:
+    counts, sink = Counts(), Keeping()
+    aside = Aside(counts, pause_s=60)
+    aside.add(sink, sample=True)
+    wanted: list[bool] = []
+    for _ in range(Aside.SAMPLE):
+        wanted.append(aside.wants)
+        aside.see(seen(), 10)
+    wanted.append(aside.wants)
+    aside.work([])  # as the thread does after each pause
+    wanted.append(aside.wants)
+    assert wanted == [True] * Aside.SAMPLE + [False, True]
+    assert counts.dropped == {}
+
+
+def test_one_sink_that_wants_all_makes_all_be_gathered() -> None:
+    aside = Aside(Counts(), pause_s=60)
+    aside.add(Keeping(), sample=True)
+    aside.add(Keeping())
+    for _ in range(10 * Aside.SAMPLE):
+        assert aside.wants
+        aside.see(seen(), 10)
