@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 
@@ -81,6 +82,32 @@ def test_a_killed_router_costs_what_it_had_in_flight_and_no_more(address: Addres
         address.hold(5_000, "2", 10)
     assert len(failed(answers)) <= _CLIENTS, failed(answers)
     check_shares(answers, address.windows)
+
+
+def test_a_router_that_needs_new_pods_is_replaced_without_a_lost_request(
+    address: Address,
+) -> None:
+    address.begin(5_000)
+    before = set(address.routers())
+    with address.clients(400) as answers:
+        limit = {"spec": {"objectives": {"maxLatencyMs": 55}}}  # an edge of its histograms
+        address.world.kubectl(
+            "patch", "modeldeployment", "fraud", "--type=merge", "-p", json.dumps(limit)
+        )
+        until(
+            "new routers", lambda: len(address.routers()) == 2 and not before & {*address.routers()}
+        )
+        address.split({"2": 8_000}, **USERS)
+        address.hold(8_000, "2", 4)
+        until("the former bootstrap is gone", lambda: len(_bootstraps(address)) == 1)
+        time.sleep(20)  # the former pods answer until their clients have left
+    assert failed(answers) == []
+    check_shares(answers, address.windows)
+
+
+def _bootstraps(address: Address) -> list[str]:
+    found = [each["metadata"]["name"] for each in address.world.all("configmaps")]
+    return [name for name in found if name.startswith("fraud-fl-router-")]
 
 
 def test_while_an_arm_has_no_pods_the_control_answers_for_it(address: Address) -> None:
