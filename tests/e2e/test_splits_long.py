@@ -74,6 +74,22 @@ def test_the_operator_killed_in_each_state_changes_nothing(address: Address) -> 
     check_shares(answers, address.windows)
 
 
+def test_deleting_pods_of_routers_and_models_under_a_split_loses_no_request(
+    address: Address,
+) -> None:
+    address.begin(5_000, replicas=2)
+    with address.clients(300) as answers:
+        for pod in (address.routers()[0], address.pods("1")[0], address.pods("2")[0]):
+            address.world.kubectl("delete", "pod", pod, "--wait=true", "--timeout=90s")
+        address.hold(5_000, "2", 4)
+        address.split({"9": 5_000}, **USERS)
+        told = address.world.reason("fraud", "InvalidSplit")
+        address.hold(5_000, "2", 4)  # a slip of the pen moves nobody
+    assert told["message"].endswith("there is no revision 9")
+    assert failed(answers) == []
+    check_shares(answers, address.windows)
+
+
 def test_a_killed_router_costs_what_it_had_in_flight_and_no_more(address: Address) -> None:
     address.begin(5_000)
     with address.clients(300) as answers:
