@@ -91,29 +91,34 @@ async def test_status_shows_what_the_operator_says_of_a_model_that_serves(
     assert [each["state"] for each in history.json["revisions"]] == ["Active"]
 
 
-async def test_watch_shows_a_change_and_ends_with_the_reader(
-    api: Api, namespace: str, plane: ControlPlane
-) -> None:
-    await api.create(MODEL_DEPLOYMENT, namespace, a_model())
-    process = await asyncio.create_subprocess_exec(
+async def _watching(plane: ControlPlane, namespace: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "fairlead_cli", "status", "fraud", "--watch", "--interval", "0.2",
         "-n", namespace, env=environment(KUBECONFIG=str(plane.kubeconfig)),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
+
+
+async def _line_with(process: asyncio.subprocess.Process, word: str) -> None:
     assert process.stdout is not None
+    async with asyncio.timeout(30):
+        while line := (await process.stdout.readline()).decode():
+            if word in line:
+                return
+    raise AssertionError(f"it ended without {word!r}")
+
+
+async def test_watch_shows_a_change_and_ends_with_the_reader(
+    api: Api, namespace: str, plane: ControlPlane
+) -> None:
+    await api.create(MODEL_DEPLOYMENT, namespace, a_model())
+    process = await _watching(plane, namespace)
     assert process.stderr is not None
-
-    async def line_with(word: str) -> None:
-        assert process.stdout is not None
-        async with asyncio.timeout(30):
-            while word not in (await process.stdout.readline()).decode():
-                pass
-
     try:
-        await line_with("not seen yet")
+        await _line_with(process, "not seen yet")
         status = {"observedGeneration": 1, "version": "1", "conditions": [_ready("Odd")]}
         await api.merge(MODEL_DEPLOYMENT, namespace, "fraud", {"status": status}, "status")
-        await line_with("Odd")
+        await _line_with(process, "Odd")
         process.send_signal(2)
         async with asyncio.timeout(20):
             assert await process.wait() == 130
@@ -194,6 +199,33 @@ async def test_an_imperative_that_nobody_acts_on_ends_with_5(
     assert (await asyncio.to_thread(run, *args, "--no-wait")).status == 0
     second = (await api.model(namespace))["metadata"]["annotations"]["fairlead.dev/pause"]
     assert first != second, "said twice, it must be acted on twice"
+
+
+async def test_waiting_and_watching_outlive_the_api_server(
+    api: Api, namespace: str, run: Run, plane: ControlPlane
+) -> None:
+    await api.create(MODEL_DEPLOYMENT, namespace, a_model())
+    watching = await _watching(plane, namespace)
+    assert watching.stdout is not None
+    try:
+        await _line_with(watching, "not seen yet")
+        args = ("pause", "fraud", "--revision", _HASH, "-o", "json", "--timeout", "80")
+        waiting = asyncio.create_task(asyncio.to_thread(run, *args))
+
+        async def said() -> bool:
+            return "annotations" in (await api.model(namespace))["metadata"]
+
+        await until("somebody says pause", said)
+        plane.kill_apiserver()
+        await _line_with(watching, "it is tried again")
+        plane.restart_apiserver()
+        async with _operator(api, namespace, "pause", "paused"):
+            done = await waiting
+        await _line_with(watching, "last action  pause: paused")
+    finally:
+        watching.kill()
+        await watching.wait()
+    assert (done.status, done.json["result"]) == (0, "paused"), done.err
 
 
 def _an_experiment() -> JSON:
