@@ -29,7 +29,10 @@ class Settings:
         resync_s: Seconds between full listings, which heal lost events and dead watches.
         drain_s: Seconds for which a replaced revision keeps its pods after the address has moved:
             longer than the age at which the runtime ends a connection.
-        connection_age_s: Seconds after which the runtime ends a connection.
+        connection_age_s: Seconds after which runtime and router end a connection.
+        settle_s: Seconds from the flip of an address to its router until a split begins: longer
+            than a connection's age.
+        cluster_domain: What every Service's DNS name ends with.
         health_port: Port of `/healthz` and `/readyz`.
         metrics_port: Port of `/metrics`.
         workers: Passes that may run at the same time, each over another resource.
@@ -45,6 +48,8 @@ class Settings:
     resync_s: float = 120.0
     drain_s: float = 75.0
     connection_age_s: float = 60.0
+    settle_s: float = 75.0
+    cluster_domain: str = "cluster.local"
     health_port: int = 8081
     metrics_port: int = 9090
     workers: int = 4
@@ -84,6 +89,8 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
         "--drain-seconds", float, 75.0, "seconds a replaced revision stays after the address moved"
     )
     flag("--connection-age-seconds", float, 60.0, "age at which the runtime ends a connection")
+    flag("--settle-seconds", float, 75.0, "seconds a split waits after the flip to the router")
+    flag("--cluster-domain", str, _own_domain(), "end of every Service's DNS name")
     flag("--health-port", int, 8081, "port of /healthz and /readyz")
     flag("--metrics-port", int, 9090, "port of /metrics")
     flag("--workers", int, 4, "passes that may run side by side")
@@ -100,8 +107,9 @@ def from_arguments(args: argparse.Namespace) -> Settings:
     for name in ("resync_seconds", "workers", "connection_age_seconds"):
         if getattr(args, name) <= 0:
             raise ValueError(f"--{name.replace('_', '-')} must be more than 0")
-    if args.drain_seconds < 0:
-        raise ValueError("--drain-seconds must not be negative")
+    for name in ("drain_seconds", "settle_seconds"):
+        if getattr(args, name) < 0:
+            raise ValueError(f"--{name.replace('_', '-')} must not be negative")
     if args.log_level.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("--log-level must be debug, info, warning or error")
     return Settings(
@@ -114,6 +122,8 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         resync_s=args.resync_seconds,
         drain_s=args.drain_seconds,
         connection_age_s=args.connection_age_seconds,
+        settle_s=args.settle_seconds,
+        cluster_domain=args.cluster_domain.strip("."),
         health_port=args.health_port,
         metrics_port=args.metrics_port,
         workers=args.workers,
@@ -128,3 +138,14 @@ def _own_namespace() -> str:
             return f.read().strip() or "default"
     except OSError:
         return "default"
+
+
+def _own_domain() -> str:
+    """The cluster's DNS domain: in a pod, what its search list has after `svc.`."""
+    try:
+        with open("/etc/resolv.conf", encoding="utf-8") as f:  # noqa: PTH123
+            lines = [line.split() for line in f if line.startswith("search")]
+    except OSError:
+        lines = []
+    found = (word[4:] for line in lines for word in line[1:] if word.startswith("svc."))
+    return next(found, "cluster.local")

@@ -14,6 +14,13 @@ REVISION_LABEL = "fairlead.dev/revision"
 APPLIED_ANNOTATION = "fairlead.dev/applied"
 DIGEST_KEY = "model-digest"
 
+ROUTER_LABEL = "fairlead.dev/router"
+"""On a router's pods: the ModelDeployment whose address they answer."""
+ROUTER_ANNOTATION = "fairlead.dev/router-configuration"
+"""On a router's pods: what was written for them last. A change makes the kubelet look at once."""
+SPLIT_ANNOTATION = "fairlead.dev/internal-split"
+"""On a ModelDeployment: a split by hand, for trying and for tests."""
+
 
 def short(revision_hash: str) -> str:
     """Return the form of a revision hash that stands in names and labels."""
@@ -41,3 +48,26 @@ def labels(name: str, revision_hash: str | None = None) -> dict[str, str]:
     if revision_hash is not None:
         common[REVISION_LABEL] = short(revision_hash)
     return common
+
+
+def router_name(name: str) -> str:
+    """Return the name of the router's Deployment, its PDB and the ConfigMap of its documents."""
+    return f"{name}-fl-router"
+
+
+def router_selector(name: str) -> dict[str, str]:
+    """Return the labels that select the router's pods and no others."""
+    return {ROUTER_LABEL: name}
+
+
+def router_labels(name: str) -> dict[str, str]:
+    """Return the labels of a router's pod.
+
+    Not the model's: its PodDisruptionBudget would count routers as models.
+    """
+    return {
+        "app.kubernetes.io/name": ROUTER_APP,
+        "app.kubernetes.io/instance": name,
+        **MANAGED_BY,
+        **router_selector(name),
+    }
