@@ -132,6 +132,14 @@ bench-runtime: $(STAMP) $(PEER_STAMPS)  ## The runtime beside its peers, on loop
 bench-router: $(STAMP)  ## What a router adds to the runtime alone, on loopback (needs wrk)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.router
 
+.PHONY: bench-drift
+bench-drift: $(STAMP)  ## What counting drift costs a row, in memory and in throughput (needs wrk)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.serving
+
+.PHONY: bench-drift-decisions
+bench-drift-decisions: $(STAMP)  ## How often drift alarms are false, and how soon right (simulated)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.decisions
+
 .PHONY: clean
 clean:  ## Undo: the cluster and everything it left, build products, the environment
 	$(PYTHON) -m cluster clean
