@@ -10,8 +10,6 @@ from fairlead_runtime.contract.drift_counts import FeatureCounts, Window
 from fairlead_runtime.contract.drift_profile import Profile
 
 SCHEMA = "fairlead.dev/drift-report/v1"
-PATH = "/fairlead/v1/drift"
-"""On the metrics port."""
 MAX_REPORT_BYTES = 16 << 20
 """A reader takes no more: some 4 MiB are 512 features over eight sub-windows."""
 
