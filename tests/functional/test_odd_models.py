@@ -53,8 +53,9 @@ def in_background(server: Served, rounds: int) -> tuple[threading.Thread, list[o
 @pytest.fixture
 def counting(tmp_path: Path) -> Iterator[Served]:
     model = models.counting(tmp_path / "model.onnx")
-    flags = ("--drain-seconds", "1", "--max-queue", "2", "--batching", "worker")
-    with served(model, tmp_path / "log", *flags, "--max-batch-size", "1") as running:
+    flags = ("--drain-seconds", "1", "--batching", "worker", "--max-batch-size", "1")
+    one = ("--threads", str(os.cpu_count()))  # as many workers as that leaves: one
+    with served(model, tmp_path / "log", *flags, *one) as running:
         yield running
 
 
