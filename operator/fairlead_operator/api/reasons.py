@@ -13,6 +13,7 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     AVAILABLE = "Available"
+    DRIFTED = "Drifted"
 
 
 class Reason(StrEnum):
@@ -49,6 +50,31 @@ class Reason(StrEnum):
         "ChildForbidden",
         "A role, a quota or an admission policy forbids an object that is needed.",
     )
+    TRAFFIC_SPLIT = "TrafficSplit", "Revisions share the address as is wanted."
+    INVALID_SPLIT = (
+        "InvalidSplit",
+        "The split that is asked for cannot be; the address stays as it is.",
+    )
+    ROUTER_NOT_READY = (
+        "RouterNotReady",
+        "The router starts; the address moves to it when every one of its pods is ready.",
+    )
+    ROUTER_GONE = (
+        "RouterGone",
+        "No router is ready: the stable revision has the address until one is back.",
+    )
+    ROUTER_UNCONFIRMED = (
+        "RouterUnconfirmed",
+        "A router has not taken what was written for it; until it has, no share changes.",
+    )
+    SETTLING = (
+        "Settling",
+        "The router has the address; connections from before end before a share moves.",
+    )
+    CAPACITY_MISSING = (
+        "CapacityMissing",
+        "A revision that is to get a larger share has too few ready replicas for it.",
+    )
     DIGEST_MISMATCH = "DigestMismatch", "The model's bytes are not those of spec.model.digest."
     MODEL_CHANGED_IN_PLACE = (
         "ModelChangedInPlace",
@@ -81,3 +107,10 @@ class Reason(StrEnum):
         "The pods are not ready after ten minutes, and nothing tells why.",
     )
     PODS_REFUSED = "PodsRefused", "A quota or an admission policy refuses the pods."
+    DRIFTED = "Drifted", "Inputs or predictions are no longer those of the model's training."
+    NO_DRIFT = "NoDrift", "Inputs and predictions are those of the model's training."
+    TOO_FEW_ROWS = "TooFewRows", "Too little has been counted to judge drift."
+    PROFILE_UNUSABLE = (
+        "ProfileUnusable",
+        "The pods cannot use their drift profile, or count with different ones.",
+    )

@@ -154,6 +154,13 @@ def register(commands: Commands) -> None:
         metavar="SWITCH",
     )
     options.add(
+        "--profile",
+        "what the model saw in training, to count drift against, aside: a file that `profile` has "
+        "written, auto (profile.json beside the model, where there is one) or off",
+        default="auto",
+        metavar="FILE",
+    )
+    options.add(
         "--prediction-log",
         "where each answer is logged as a CloudEvent in JSON, aside and never in its way: off, "
         "stdout or a file",

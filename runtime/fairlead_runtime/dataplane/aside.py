@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from fairlead_runtime.contract import names
@@ -26,6 +26,8 @@ Headers = Mapping[bytes, bytes] | Sequence[tuple[str, str | bytes]]
 """HTTP's headers by name in lower case, or gRPC's metadata."""
 
 _COMPLAIN_S = 60.0
+_MARK, _YES = names.COMPARE_HEADER.encode(), names.COMPARED.encode()
+_YES_TEXT = names.COMPARED
 
 
 class Seen:
@@ -92,7 +94,7 @@ class Seen:
 
     @property
     def compare(self) -> str:
-        """The key under which two copies of a request are compared."""
+        """The mark of a request that is to be compared with its copy: `names.COMPARED`."""
         return self.header(names.COMPARE_HEADER)
 
     @property
@@ -146,22 +148,38 @@ class Aside(Worker[Seen]):
         )
         self.wants = True
         self._sinks: tuple[Sink, ...] = ()
-        self._all = False
+        self._samples: tuple[Callable[[], bool], ...] = ()
+        self._all = self._marked = False
         self._left = self.SAMPLE
         self._complained = -_COMPLAIN_S
 
-    def add(self, sink: Sink, *, sample: bool = False) -> None:
+    def add(
+        self, sink: Sink, *, sample: bool | Callable[[], bool] = False, marked: bool = False
+    ) -> None:
         """Let a sink look at further answers.
 
         Args:
             sink: Who looks.
-            sample: It needs only some of them. Others are not even gathered then, unless another
-                sink wants them all.
+            sample: It needs only some of them, or does so whenever this returns true. Others are
+                not even gathered then, unless another sink wants them all.
+            marked: It needs those whose requests are marked to be compared, and gets others only
+                where another sink wants them.
         """
         self._sinks = (*self._sinks, sink)
-        self._all = self._all or not sample
+        enough = sample if callable(sample) else lambda: sample or marked
+        self._samples = (*self._samples, enough)
+        self._all = self._all or not enough()
+        self._marked = self._marked or marked
         self.wants = True
         self.start()
+
+    def marked(self, headers: Headers) -> bool:
+        """Whether the answer is to be shown for the mark of its request, whatever `wants` says."""
+        if not self._marked:
+            return False
+        if isinstance(headers, Mapping):
+            return headers.get(_MARK) == _YES
+        return any(key == names.COMPARE_HEADER and value == _YES_TEXT for key, value in headers)
 
     def see(self, seen: Seen, size: int) -> None:
         """Take an answer, or drop it; called on the event loop, and never blocks.
@@ -177,6 +195,7 @@ class Aside(Worker[Seen]):
 
     def work(self, batch: list[Seen]) -> None:
         """Show each sink some answers."""
+        self._all = not all(sample() for sample in self._samples)
         self._left, self.wants = self.SAMPLE, True
         for sink in self._sinks:
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 
@@ -143,7 +143,7 @@ class ServedModel:
             message = f"version {version!r} of {name!r} is not served here; {self.version!r} is"
             raise UnknownModelError(message)
 
-    async def infer(self, request: InferRequest) -> InferResponse:
+    def infer(self, request: InferRequest) -> Awaitable[InferResponse]:
         """Answer one request; the event loop stays free meanwhile.
 
         Raises:
@@ -155,13 +155,15 @@ class ServedModel:
         if self._batcher is None:
             self._loaded()  # raises
             raise AssertionError
-        return await self._batcher.infer(request)
+        return self._batcher.infer(request)
 
-    def watch(self, sink: Sink, *, sample: bool = False) -> None:
-        """Show a sink all further answers, or some; may be called at any time."""
+    def watch(
+        self, sink: Sink, *, sample: bool | Callable[[], bool] = False, marked: bool = False
+    ) -> None:
+        """Show a sink all further answers, or some (see `Aside.add`); may be called at any time."""
         if self.aside is None:
             self.aside = Aside(self.metrics)
-        self.aside.add(sink, sample=sample)
+        self.aside.add(sink, sample=sample, marked=marked)
 
     def log_access(self) -> None:
         """Log each request from now on."""

@@ -131,10 +131,12 @@ class Inference:
                 await _abort(context, RequestError("internal error: see the server's log"))
             took = time.perf_counter() - started
             model.metrics.succeeded(took)
-            if model.aside is not None and model.aside.wants:
-                metadata = context.invocation_metadata()
-                seen = Seen(call.infer, answer, call.infer.id, took, "grpc", metadata)
-                model.aside.see(seen, len(body) + len(encoded))
+            aside = model.aside
+            if aside is not None:
+                metadata = context.invocation_metadata() or ()
+                if aside.wants or aside.marked(metadata):
+                    seen = Seen(call.infer, answer, call.infer.id, took, "grpc", metadata)
+                    aside.see(seen, len(body) + len(encoded))
             return encoded
 
 

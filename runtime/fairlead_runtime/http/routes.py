@@ -48,6 +48,7 @@ _PAGE: Headers = [
     (b"content-security-policy", _POLICY),
 ]
 _BINARY = (b"content-type", b"application/octet-stream")
+_CODING = b"content-encoding"
 _HEADER_LENGTH = b"inference-header-content-length"
 REQUEST_ID = names.REQUEST_ID_HEADER.encode()
 _TIMEOUTS = (names.TIMEOUT_HEADER.encode(), names.ENVOY_TIMEOUT_HEADER.encode())
@@ -127,7 +128,9 @@ class Routes:
         model = self._model
         signature, chosen = model.signature(), model.answering()
         deadline = _deadline(request, time.monotonic())
-        body = await self._plain_body(request)
+        body = request.body
+        if _CODING in request.headers:
+            body = await self._plain_body(request)
         asked = simple.parse_predict(body, signature, chosen, deadline=deadline)
         request_id = asked.infer.id or _request_id(request) or self._ids.next()
         answer = await model.infer(asked.infer)
@@ -140,9 +143,10 @@ class Routes:
         )
         took = time.perf_counter() - started
         model.metrics.succeeded(took)
-        if model.aside is not None and model.aside.wants:
+        aside = model.aside
+        if aside is not None and (aside.wants or aside.marked(request.headers)):
             seen = Seen(asked.infer, answer, request_id, took, "predict", request.headers)
-            model.aside.see(seen, len(request.body) + len(body))
+            aside.see(seen, len(request.body) + len(body))
         return await self._answer(request, [JSON], body, request_id)
 
     async def _infer(self, request: Request) -> Response:
@@ -150,7 +154,9 @@ class Routes:
         model = self._model
         signature = model.signature()
         deadline = _deadline(request, now)
-        body = await self._plain_body(request)
+        body = request.body
+        if _CODING in request.headers:
+            body = await self._plain_body(request)
         asked = v2.parse_infer(
             body,
             signature,
@@ -170,18 +176,17 @@ class Routes:
         )
         took = time.perf_counter() - started
         model.metrics.succeeded(took)
-        if model.aside is not None and model.aside.wants:
+        aside = model.aside
+        if aside is not None and (aside.wants or aside.marked(request.headers)):
             seen = Seen(asked.infer, answer, request_id, took, "v2", request.headers)
-            model.aside.see(seen, len(body) + len(rendered.body))
+            aside.see(seen, len(body) + len(rendered.body))
         if rendered.header_length is None:
             return await self._answer(request, [JSON], rendered.body, request_id)
         headers = [_BINARY, (_HEADER_LENGTH, b"%d" % rendered.header_length)]
         return await self._answer(request, headers, rendered.body, request_id)
 
     async def _plain_body(self, request: Request) -> bytes:
-        coding = request.headers.get(b"content-encoding")
-        if coding is None:
-            return request.body
+        coding = request.headers[_CODING]
         name, limit = coding.decode("latin-1").strip().lower(), self.max_body_bytes
         if len(request.body) * 16 < _LONG_WORK:
             return inflate(request.body, name, limit=limit)
