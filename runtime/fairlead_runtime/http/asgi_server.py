@@ -92,7 +92,7 @@ def asgi_server(
         host=host,
         port=port,
         loop="none",
-        http=limited(limits, max_connection_age_s),
+        http=limited(limits, max_connection_age_s, model.metrics.dropped),
         lifespan="off",
         access_log=False,
         log_config=None,
