@@ -87,6 +87,7 @@ def asgi_server(
     on_drain: Callable[[], None],
 ) -> AsgiServer:
     """Return uvicorn as a server of these routes."""
+    log.info("uvicorn serves: a client that ends its sending side gets no answer any more")
     config = uvicorn.Config(
         App(model, routes, limits),
         host=host,
