@@ -27,8 +27,9 @@ from pathlib import Path
 import grpc
 import httpx
 
-from bench.runtime.load import press, row_json, script
-from bench.runtime.servers import Running, running
+from bench.runtime.bodies import Kind, body
+from bench.runtime.load import press, script
+from bench.runtime.servers import How, Running, running
 from cluster.controlplane import free_ports
 from fairlead_runtime.grpc.messages import INFERENCE
 from tests import models
@@ -66,18 +67,19 @@ def soak(folder: Path, seconds: int, edge: str) -> int:
     """Run it; see `main`."""
     model = models.classifier(folder / "model.onnx")
     inner, rpc = free_ports(2)
-    command = [
+    command = (
         sys.executable, "-m", "fairlead_runtime.cli", "serve", str(model), "--model-name", "m",
         "--threads", "1", "--host", "127.0.0.1", "--log-level", "warning", "--http-edge", edge,
         "--grpc-port", str(rpc), "--metrics-port", str(inner),
         "--prediction-log", "/dev/null", "--http-port",
-    ]  # fmt: skip
-    body = row_json(3)
+    )  # fmt: skip
+    row = body(Kind.SIMPLE, 3, 0)
     log = folder / "log"
-    with running(("fairlead", command, {}, "/predict"), log, body) as server:
-        lua = script(folder / "full.lua", body)
+    how = How("fairlead", command, {Kind.SIMPLE: "/predict"})
+    with running(how, log, {Kind.SIMPLE: row}) as server:
+        lua = script(folder / "full.lua", row)
         full = statistics.median(
-            press(server, lua, connections=CONNECTIONS, seconds=3).rps for _ in range(3)
+            press(server, lua, "/predict", connections=CONNECTIONS, seconds=3).rps for _ in range(3)
         )
         pause_ms = 2 * 1000 * CONNECTIONS / full
         paced = folder / "paced.lua"
@@ -193,7 +195,7 @@ def _grpc(channel: grpc.Channel) -> object:
 def _vanish(port: int) -> object:
     with contextlib.suppress(OSError):
         client = Raw(port)
-        client.send(post(row_json(3)))
+        client.send(post(body(Kind.SIMPLE, 3, 0).data))
         client.vanish()
     return None
 
