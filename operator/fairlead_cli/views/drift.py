@@ -28,6 +28,9 @@ def verdict(model: Mapping[str, Any]) -> JSON:
     """Return what the status says of drift: the column, and anything more that is there."""
     status = reading.status(model)
     found = dict(reading.pairs(status, "drift", "measuredAt"))
+    condition = reading.condition(model, "Drifted")
+    if condition:
+        found["condition"] = condition
     found |= {
         key: value
         for key, value in status.items()
@@ -59,8 +62,10 @@ def text(document: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = []
     word = document.get("drift")
     if word is not None:
-        tone = "good" if str(word).lower() in ("none", "no", "false") else "busy"
-        parts.append(Text("drift  ").append_text(output.styled(word, tone)))
+        tone = {"no": "good", "none": "good", "unknown": "dim"}.get(str(word).lower(), "bad")
+        line = Text("drift  ").append_text(output.styled(word, tone))
+        message = reading.mapping(document.get("condition")).get("message")
+        parts.append(line.append(f": {message}") if message else line)
     for key, value in document.items():
         if key.startswith("drift") and key != "drift":
             parts.append(Text(f"{key}  {value}"))

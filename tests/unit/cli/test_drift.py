@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairlead_cli.views import drift
-from tests.unit.cli.world import a_model, shown
+from tests.unit.cli.world import a_condition, a_model, shown
 
 _METRICS = """\
 # HELP model_input_drift x
@@ -39,9 +39,11 @@ def test_the_largest_scores_of_each_statistic_are_shown_below_the_verdict() -> N
     many = [
         {"feature": f"f{number}", "statistic": "psi", "score": number / 100} for number in range(30)
     ]
-    text = shown(drift.text(_document([*many, *drift.scores(_METRICS)], drift="Drifted")))
+    found = [*many, *drift.scores(_METRICS)]
+    said = a_condition("Drifted", "True", "Drifted", "1 of 30 features: f29")
+    text = shown(drift.text(_document(found, drift="f29", conditions=[said])))
     lines = text.splitlines()
-    assert lines[0] == "drift  Drifted"
+    assert lines[0] == "drift  f29: 1 of 30 features: f29"
     assert lines[1].split() == ["FEATURE", "STATISTIC", "SCORE", "POD"]
     features = [line.split()[0] for line in lines[2:]]
     assert features[:2] == ["f29", "f28"]
