@@ -17,6 +17,7 @@ from fairlead_operator.kube.errors import UnreachableError
 from fairlead_operator.kube.kinds import CHILDREN, MODEL_DEPLOYMENT
 from fairlead_operator.kube.lease import Lease
 from fairlead_operator.planning import names
+from fairlead_operator.reconcile.drift import ReadDrift
 from fairlead_operator.reconcile.loop import Loop
 from fairlead_operator.reconcile.passes import Reconciler, Result
 from fairlead_operator.reconcile.routers import Pods, ReadRouters
@@ -68,6 +69,7 @@ class Rig:
         self.settings = dataclasses.replace(settings, namespaces=(namespace,))
         self.metrics = Metrics()
         self.routers: ReadRouters = nobody
+        self.drift: ReadDrift | None = None
         self.restart()
 
     @classmethod
@@ -94,7 +96,7 @@ class Rig:
         """Forget everything, as a new process would."""
         self.cache = Cache()
         self.reconciler = Reconciler(
-            self.cluster, self.cache, self.settings, self.metrics, self._read_routers
+            self.cluster, self.cache, self.settings, self.metrics, self._read_routers, self.drift
         )
         lease = Lease(self.cluster, namespace=self.namespace, name="unused", identity="test")
         self.loop = Loop(

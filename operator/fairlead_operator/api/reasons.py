@@ -13,6 +13,7 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     AVAILABLE = "Available"
+    DRIFTED = "Drifted"
 
 
 class Reason(StrEnum):
@@ -106,3 +107,10 @@ class Reason(StrEnum):
         "The pods are not ready after ten minutes, and nothing tells why.",
     )
     PODS_REFUSED = "PodsRefused", "A quota or an admission policy refuses the pods."
+    DRIFTED = "Drifted", "Inputs or predictions are no longer those of the model's training."
+    NO_DRIFT = "NoDrift", "Inputs and predictions are those of the model's training."
+    TOO_FEW_ROWS = "TooFewRows", "Too little has been counted to judge drift."
+    PROFILE_UNUSABLE = (
+        "ProfileUnusable",
+        "The pods cannot use their drift profile, or count with different ones.",
+    )
