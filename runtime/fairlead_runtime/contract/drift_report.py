@@ -26,17 +26,17 @@ class Reference:
         name: The feature's.
         role: input or output.
         kind: number or category.
-        cut: How values are cut into bins: the same text, the same bins.
         bins: The reference's counts by coarse bin.
         missing: The reference's rows without a value.
+        cut: How values are cut into bins: the same text, the same bins; empty where unknown.
     """
 
     name: str
     role: str
     kind: str
-    cut: str
     bins: tuple[int, ...]
     missing: int
+    cut: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +158,7 @@ def _reference(given: Mapping[str, Any]) -> Reference:
         name=str(given["name"]),
         role=str(given["role"]),
         kind=str(given["kind"]),
-        cut=str(given["cut"]),
+        cut=str(given.get("cut", "")),
         bins=bins,
         missing=_count(given["missing"]),
     )
