@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead_runtime.contract.drift_counts import FeatureCounts, Window
+from fairlead_runtime.contract.drift_names import PATH
 from fairlead_runtime.contract.drift_profile import Profile
+
+__all__ = [
+    "MAX_REPORT_BYTES",
+    "PATH",
+    "SCHEMA",
+    "Reference",
+    "Report",
+    "ReportError",
+    "from_document",
+    "references",
+    "to_document",
+]
 
 SCHEMA = "fairlead.dev/drift-report/v1"
 MAX_REPORT_BYTES = 16 << 20
