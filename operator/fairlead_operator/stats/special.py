@@ -19,6 +19,11 @@ def normal_tail(z: float) -> float:
     return float(special.ndtr(-z))
 
 
+def normal_cdf(z: Floats) -> FloatArray:
+    """Return P(Z <= z) of a standard normal Z, elementwise."""
+    return np.asarray(special.ndtr(z), dtype=np.float64)
+
+
 def normal_quantile(probability: float) -> float:
     """Return z with P(Z <= z) equal to the probability."""
     return float(special.ndtri(probability))

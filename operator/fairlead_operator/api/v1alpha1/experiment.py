@@ -363,7 +363,20 @@ class ExperimentSpec(APIModel):
         Field(
             max_length=8,
             description="Limits whose breach stops the Experiment.",
-            json_schema_extra={"x-kubernetes-list-type": "atomic"},
+            json_schema_extra={
+                "x-kubernetes-list-type": "atomic",
+                **rules(
+                    (
+                        (
+                            "self.all(g, self.exists_one(h, h.metric == g.metric && "
+                            "has(h.max) == has(g.max) && "
+                            "has(h.maxBasisPoints) == has(g.maxBasisPoints) && "
+                            "has(h.maxIncreasePercent) == has(g.maxIncreasePercent)))"
+                        ),
+                        "a metric must not have the same kind of guardrail twice",
+                    )
+                ),
+            },
         ),
     ] = []  # noqa: RUF012 - pydantic copies a default
     analysis: Annotated[AnalysisSpec, Field(description="When a difference counts.")] = (
