@@ -170,17 +170,16 @@ def _running(snapshot: Snapshot, started: dt.datetime, now: dt.datetime) -> Deci
     stop = _stop(snapshot, rails, now)
     if stop is not None:
         return _ended(snapshot, stop, now, rails=rails, judged=_judged(snapshot, now))
-    memory, note = _with_weights(snapshot, now)
-    snapshot = dataclasses.replace(snapshot, memory=memory)
     judged = _judged(snapshot, now)
     snapshot = dataclasses.replace(snapshot, memory=judged.memory)
     end = _verdict(snapshot, judged, rails, started, now)
     if end is not None:
         return _ended(snapshot, end, now, rails=rails, judged=judged)
+    memory, note = _with_weights(snapshot, now)
     left = started + duration(spec.analysis.max_duration) - now
     text = _progress(snapshot, judged, rails)
     return Decision(
-        memory=judged.memory,
+        memory=memory,
         reason=Reason.EXPERIMENT_RUNNING,
         message=f"{text}; {note}" if note else text,
         results=judged.results,
@@ -207,7 +206,7 @@ class _Judged:
 
 def _judged(snapshot: Snapshot, now: dt.datetime) -> _Judged:
     memory, counted = snapshot.memory, snapshot.aggregates
-    if counted is None:
+    if counted is None or counted.epoch != memory.epochs[-1].number:
         return _Judged(memory=memory)
     spec, epochs = snapshot.spec, [epoch.number for epoch in memory.epochs]
     found = _results(snapshot, epochs, memory)
@@ -439,8 +438,10 @@ def _watch_s(snapshot: Snapshot) -> float:
 
 def _progress(snapshot: Snapshot, judged: _Judged, rails: tuple[Finding, ...]) -> str:
     """Say what a verdict waits for."""
-    if not judged.results:
+    if snapshot.aggregates is None:
         return "the recorder does not answer: no evidence, users stay split"
+    if not judged.results:
+        return "the recorder counts by the former weights yet"
     first, analysis = judged.results[0], snapshot.spec.analysis
     least = min(arm.total.count for arm in first.arms)
     if least < analysis.min_samples_per_variant:

@@ -101,6 +101,8 @@ class Aggregates:
 
     Attributes:
         at: The state that this is of.
+        epoch: The epoch up to which the recorder knew the table: units of slots that moved later
+            have not left yet, so that it says nothing about another epoch's table.
         epochs: By epoch and arm.
         unmatched: Outcomes of users without exposure.
         late: Outcomes that came after the window.
@@ -108,6 +110,7 @@ class Aggregates:
     """
 
     at: dt.datetime
+    epoch: int
     epochs: Mapping[int, Mapping[str, ArmCounts]]
     unmatched: int = 0
     late: int = 0

@@ -64,6 +64,8 @@ def compose(
         _add_ratio(status, decision.ratio, decision)
     if snapshot.aggregates is not None and decision.results:
         _add_counts(status, snapshot.aggregates)
+    elif memory.started_at:
+        _keep_counts(status, before)
     _add_slots(status, decision)
     rails = [_guardrail(one) for one in decision.guardrails] or before.get("guardrails")
     if rails and memory.started_at:
@@ -245,6 +247,13 @@ def _add_counts(status: dict[str, Any], aggregates: Aggregates) -> None:
         "lateOutcomes": aggregates.late,
         "gaps": aggregates.gaps,
     }
+
+
+def _keep_counts(status: dict[str, Any], before: Mapping[str, Any]) -> None:
+    known = {entry["name"]: entry for entry in before.get("variants") or ()}
+    for entry in status.get("variants") or ():
+        was = known.get(entry["name"], {})
+        entry.update({key: was[key] for key in ("units", "crossovers") if key in was})
 
 
 def _add_slots(status: dict[str, Any], decision: Decision) -> None:

@@ -75,6 +75,7 @@ def counted(
     """Return aggregates of conversions: by epoch and arm, units and successes."""
     return Aggregates(
         at=at,
+        epoch=len(epochs),
         epochs={
             number: {
                 arm: ArmCounts(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead_operator.stats.aggregates import Binary, Estimate, Moments
-from fairlead_operator.stats.epochs import inverse_variance, stratify
+from fairlead_operator.stats.epochs import averages, inverse_variance, stratify
 from fairlead_operator.stats.multiplicity import benjamini_hochberg, e_benjamini_hochberg, holm
 from fairlead_operator.stats.power import achieved_power, plan_mean, plan_rate
 from fairlead_operator.stats.proportions import two_proportions
@@ -231,3 +231,25 @@ def test_days_follow_from_the_traffic_and_the_outcome_window() -> None:
 def test_nonsense_plans_are_refused_in_words(call: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()  # type: ignore[operator]  # a lambda
+
+
+def test_the_averages_of_two_arms_are_those_of_stratify() -> None:
+    control = [Binary(9000, 1080), Binary(5000, 200)]
+    treatment = [Binary(1000, 130), Binary(5000, 210)]
+    joined = stratify(control, treatment)
+    a, b = averages([control, treatment])
+    assert a is not None
+    assert b is not None
+    assert joined.control is not None
+    assert joined.treatment is not None
+    for mine, theirs in ((a, joined.control), (b, joined.treatment)):
+        assert mine.value == pytest.approx(theirs.value, rel=1e-12)
+        assert mine.standard_error == pytest.approx(theirs.standard_error, rel=1e-12)
+
+
+def test_epochs_without_an_arm_are_in_no_average() -> None:
+    arms = [[Binary(100, 10), Binary(100, 20)], [Binary(), Binary(50, 9)]]
+    assert averages(arms) == (Binary(100, 20).estimate(), Binary(50, 9).estimate())
+    assert averages([[Binary(1, 1)], [Binary()]]) == (None, None)
+    with pytest.raises(ValueError, match="same epochs"):
+        averages([[Binary()], []])
