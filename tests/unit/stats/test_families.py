@@ -24,7 +24,7 @@ def test_holm_of_the_textbook() -> None:
     adjusted = holm([0.01, 0.04, 0.03, 0.005])
     assert adjusted.p_values == pytest.approx((0.03, 0.06, 0.06, 0.02))
     assert adjusted.rejected == (True, False, False, True)
-    assert adjusted.levels == pytest.approx((0.05 / 3, 0.05, 0.025, 0.0125))
+    assert adjusted.levels == pytest.approx((0.05 / 3, 0.025, 0.025, 0.0125))
 
 
 def test_holms_first_step_is_spotifys_bonferroni() -> None:
@@ -53,6 +53,13 @@ def test_holm_is_never_bolder_than_single_tests_nor_shyer_than_bonferroni(
     for p, new in zip(values, adjusted.p_values, strict=True):
         assert new is not None
         assert p <= new <= min(1, len(values) * p)
+
+
+@given(p_values)
+def test_what_holm_rejects_are_the_p_values_below_their_own_level(values: list[float]) -> None:
+    adjusted = holm(values)
+    for p, rejected, level in zip(values, adjusted.rejected, adjusted.levels, strict=True):
+        assert rejected == (p <= level * (1 + 1e-12))
 
 
 @given(p_values)
