@@ -119,6 +119,10 @@ $(PEERS)/.stamp: bench/runtime/peers/requirements.txt
 bench-runtime: $(STAMP) $(PEERS)/.stamp  ## The runtime beside its peers, on loopback (needs wrk)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime --peers $(PEERS)/bin/python
 
+.PHONY: bench-statistics
+bench-statistics: $(STAMP)  ## A thousand looks at Experiments with and without a difference
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.statistics
+
 .PHONY: clean
 clean:  ## Undo: the cluster and everything it left, build products, the environment
 	$(PYTHON) -m cluster clean

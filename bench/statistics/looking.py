@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from bench.statistics.streams import Counted, FloatArray, Scenario, arrived_share, truth
 from fairlead_operator.api.v1alpha1 import AnalysisSpec, MetricSpec
-from fairlead_operator.experiment.facts import Aggregates, ArmCounts, MetricCounts
+from fairlead_operator.experiment.facts import Aggregates, ArmCounts
 from fairlead_operator.experiment.results import MINIMUM_OUTCOMES, judge, plan
 from fairlead_operator.stats.aggregates import Binary, Moments
 from fairlead_operator.stats.sequential import log_e_values, radius, tuning
@@ -225,12 +225,7 @@ def spot_check(scenario: Scenario, counted: Counted, looked: Looked, at: tuple[i
             epoch: {
                 name: ArmCounts(
                     units=int(counted.units[index, look_number, epoch, arm]),
-                    metrics={
-                        "m": MetricCounts(
-                            values=_one(scenario, counted, (index, look_number, epoch, arm)),
-                            reporting=1000,
-                        )
-                    },
+                    metrics={"m": _one(scenario, counted, (index, look_number, epoch, arm))},
                 )
                 for arm, name in enumerate(names)
             }

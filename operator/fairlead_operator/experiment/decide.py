@@ -79,7 +79,7 @@ def decide(snapshot: Snapshot, now: dt.datetime) -> Decision:
 
 
 def _pending(snapshot: Snapshot, now: dt.datetime) -> Decision:
-    released = Memory()
+    released = dataclasses.replace(snapshot.memory, split=False)
     if snapshot.spec.stopped:
         text = "spec.stopped is true: it does not start"
         return Decision(memory=released, reason=Reason.EXPERIMENT_STOPPED, message=text)
@@ -105,11 +105,7 @@ def _pending(snapshot: Snapshot, now: dt.datetime) -> Decision:
         memory = dataclasses.replace(memory, split=True)
         same = False
     if same and memory.split and snapshot.live_since is not None:
-        started = dataclasses.replace(
-            memory,
-            started_at=snapshot.live_since,
-            epochs=(dataclasses.replace(memory.epochs[0], since=snapshot.live_since),),
-        )
+        started = dataclasses.replace(memory, started_at=snapshot.live_since)
         return _running(dataclasses.replace(snapshot, memory=started), snapshot.live_since, now)
     return Decision(
         memory=memory,
@@ -120,7 +116,10 @@ def _pending(snapshot: Snapshot, now: dt.datetime) -> Decision:
 
 
 def _arranged(snapshot: Snapshot, now: dt.datetime) -> Memory:
-    """Return the memory with the arms as they are now, and the first table for the weights."""
+    """Return the memory with the arms as they are now and a table for the weights.
+
+    The recorder may know the last table already, so that another one is another epoch.
+    """
     spec, before = snapshot.spec, snapshot.memory
     arms = tuple(
         Arm(
@@ -132,26 +131,18 @@ def _arranged(snapshot: Snapshot, now: dt.datetime) -> Memory:
         )
         for variant in spec.variants
     )
-    wanted = wanted_slots(snapshot)
-    first = Epoch(number=1, since=now, slots=tuple(wanted.values()))
-    new = Memory(
-        split=False,
-        header=spec.assignment.header.lower(),
-        salt=spec.assignment.salt or snapshot.uid,
-        arms=arms,
-        table=begin(wanted),
-        epochs=(first,),
-    )
-    kept = dataclasses.replace(
-        new,
-        split=before.split,
-        epochs=before.epochs if _same_slots(before, first) else new.epochs,
-    )
-    return before if kept == before else new
-
-
-def _same_slots(before: Memory, first: Epoch) -> bool:
-    return len(before.epochs) == 1 and before.epochs[0].slots == first.slots
+    if before.table and before.names == tuple(arm.name for arm in arms):
+        memory, _ = _with_weights(snapshot, now)
+    else:
+        wanted = wanted_slots(snapshot)
+        memory = Memory(
+            header=spec.assignment.header.lower(),
+            salt=spec.assignment.salt or snapshot.uid,
+            table=begin(wanted),
+            epochs=(Epoch(number=1, since=now, slots=tuple(wanted.values())),),
+        )
+    new = dataclasses.replace(memory, arms=arms)
+    return new if new == before else dataclasses.replace(new, split=False)
 
 
 def wanted_slots(snapshot: Snapshot) -> dict[str, int]:

@@ -68,31 +68,20 @@ class Member:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MetricCounts:
-    """What was reported for one arm's units of one epoch.
-
-    Attributes:
-        values: Units with their outcomes; its count is all units, those without outcome included.
-        reporting: Units with at least one outcome.
-    """
-
-    values: Binary | Moments
-    reporting: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ArmCounts:
     """One arm's units of one epoch, those whose slot has kept the arm ever since.
 
     Attributes:
         units: How many.
-        crossovers: Units that have left because their slot has not.
-        metrics: Outcomes by metric.
+        departed: Units that have left because their slot has not.
+        crossed: Units that were seen in another arm than that of their first exposure; they stay.
+        metrics: Outcomes by metric; the count is all units, those without outcome included.
     """
 
     units: int = 0
-    crossovers: int = 0
-    metrics: Mapping[str, MetricCounts] = field(default_factory=dict)
+    departed: int = 0
+    crossed: int = 0
+    metrics: Mapping[str, Binary | Moments] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,20 +90,22 @@ class Aggregates:
 
     Attributes:
         at: The state that this is of.
-        epoch: The epoch up to which the recorder knew the table: units of slots that moved later
-            have not left yet, so that it says nothing about another epoch's table.
+        epoch: The epoch up to which the units of slots that moved have left; it says nothing about
+            another epoch's table.
         epochs: By epoch and arm.
-        unmatched: Outcomes of users without exposure.
-        late: Outcomes that came after the window.
+        unexposed: Outcomes of users without exposure.
+        outside: Outcomes from before the exposure or after the window.
         gaps: Times at which exposures may have been lost.
+        gap_seconds: How long those were together.
     """
 
     at: dt.datetime
     epoch: int
     epochs: Mapping[int, Mapping[str, ArmCounts]]
-    unmatched: int = 0
-    late: int = 0
+    unexposed: int = 0
+    outside: int = 0
     gaps: int = 0
+    gap_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -290,8 +290,8 @@ def _rows(
 
 def _outcomes(counts: ArmCounts, metric: str) -> Binary:
     found = counts.metrics.get(metric)
-    if found is not None and isinstance(found.values, Binary):
-        return found.values
+    if isinstance(found, Binary):
+        return found
     return Binary(counts.units, 0)
 
 

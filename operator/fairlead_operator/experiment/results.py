@@ -27,6 +27,7 @@ from fairlead_operator.stats.special import normal_tail
 
 MINIMUM_OUTCOMES = 10
 """Successes, and failures, that an arm needs before the central limit theorem is trusted."""
+_MANY = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ def counts_of(
         counts = aggregates.epochs.get(epoch, {}).get(arm, ArmCounts())
         reported = counts.metrics.get(spec.name)
         if reported is not None:
-            found.append(reported.values)
+            found.append(reported)
         else:
             found.append(
                 Binary(counts.units, 0) if spec.type == "binary" else Moments(counts.units)
@@ -186,7 +187,7 @@ def judge(
                 p_value=None if index == 0 else adjusted.p_values[index - 1],
                 level=level,
                 best=best[index] if best else None,
-                ready=_ready(total, aggregates, epochs, name, spec, analysis),
+                ready=_ready(total, analysis.min_samples_per_variant),
             )
         )
     return MetricResult(
@@ -226,24 +227,21 @@ def _interval(total: Binary | Moments, alpha: float, expected_units: float) -> I
     ).interval
 
 
-def _ready(
-    total: Binary | Moments,
-    aggregates: Aggregates,
-    epochs: Sequence[int],
-    arm: str,
-    spec: MetricSpec,
-    analysis: AnalysisSpec,
-) -> bool:
-    if total.count < analysis.min_samples_per_variant:
+def _ready(total: Binary | Moments, least: int) -> bool:
+    """Return whether the central limit theorem may be trusted for an arm.
+
+    Of a mean it is not known how many units have a value at all; but k of them have (sum of x)^2 at
+    most k times the sum of x^2, so that what is asked for here is on the safe side. Values around
+    zero, as of a profit, never get there: of them many units are asked for instead.
+    """
+    if total.count < least:
         return False
     if isinstance(total, Binary):
         return min(total.successes, total.failures) >= MINIMUM_OUTCOMES
-    reporting = 0
-    for epoch in epochs:
-        counts = aggregates.epochs.get(epoch, {}).get(arm, ArmCounts())
-        found = counts.metrics.get(spec.name)
-        reporting += found.reporting if found else 0
-    return reporting >= MINIMUM_OUTCOMES
+    if total.squares == 0:
+        return False
+    reporting = float(total.total) ** 2 / float(total.squares)
+    return reporting >= MINIMUM_OUTCOMES or total.count >= _MANY * least
 
 
 def _best(

@@ -22,6 +22,8 @@ MEASURED_EVERY_S = 60.0
 """Measured values alone are written no oftener than this."""
 _SHOWN = ("units", "leader", "lift", "pValue", "ratio", "results", "sampleRatio", "evidence")
 """What stands as it was where a pass measured nothing new."""
+_COUNTED = ("units", "departed", "crossed")
+"""The same of each arm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,12 +242,14 @@ def _add_counts(status: dict[str, Any], aggregates: Aggregates) -> None:
     for entry in status.get("variants") or ():
         counts = [arms.get(entry["name"], ArmCounts()) for arms in aggregates.epochs.values()]
         entry["units"] = sum(one.units for one in counts)
-        entry["crossovers"] = sum(one.crossovers for one in counts)
+        entry["departed"] = sum(one.departed for one in counts)
+        entry["crossed"] = sum(one.crossed for one in counts)
     status["evidence"] = {
         "at": write_instant(aggregates.at),
-        "unmatchedOutcomes": aggregates.unmatched,
-        "lateOutcomes": aggregates.late,
+        "unexposedOutcomes": aggregates.unexposed,
+        "outcomesOutsideWindow": aggregates.outside,
         "gaps": aggregates.gaps,
+        "gapSeconds": round(aggregates.gap_seconds),
     }
 
 
@@ -253,7 +257,7 @@ def _keep_counts(status: dict[str, Any], before: Mapping[str, Any]) -> None:
     known = {entry["name"]: entry for entry in before.get("variants") or ()}
     for entry in status.get("variants") or ():
         was = known.get(entry["name"], {})
-        entry.update({key: was[key] for key in ("units", "crossovers") if key in was})
+        entry.update({key: was[key] for key in _COUNTED if key in was})
 
 
 def _add_slots(status: dict[str, Any], decision: Decision) -> None:
@@ -295,7 +299,7 @@ def _decided(status: Mapping[str, Any]) -> dict[str, Any]:
         for condition in status.get("conditions") or ()
     ]
     rest["variants"] = [
-        {key: value for key, value in arm.items() if key not in ("units", "crossovers")}
+        {key: value for key, value in arm.items() if key not in _COUNTED}
         for arm in status.get("variants") or ()
     ]
     rest["breached"] = [

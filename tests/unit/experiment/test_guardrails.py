@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from fairlead_operator.experiment.decide import Decision
-from fairlead_operator.experiment.facts import MetricCounts
 from fairlead_operator.stats.aggregates import Binary
 from fairlead_operator.stats.histogram import Histogram
 from fairlead_operator.traffic.counts import Counts, Window
@@ -129,9 +128,7 @@ def test_a_metric_of_the_users_can_be_a_guardrail() -> None:
         base = counted({"control": (5000, 500), "bigger": (5010, 500)}, at=later(hours=1))
         found = {"control": Binary(5000, control), "bigger": Binary(5010, bigger)}
         arms = {
-            arm: dataclasses.replace(
-                one, metrics={**one.metrics, "refund": MetricCounts(values=found[arm])}
-            )
+            arm: dataclasses.replace(one, metrics={**one.metrics, "refund": found[arm]})
             for arm, one in base.epochs[1].items()
         }
         world.aggregates = dataclasses.replace(base, epochs={1: arms})

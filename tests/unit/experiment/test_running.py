@@ -8,7 +8,7 @@ import datetime as dt
 import pytest
 
 from fairlead_operator.experiment import memory as memory_module
-from fairlead_operator.experiment.facts import Aggregates, ArmCounts, MetricCounts
+from fairlead_operator.experiment.facts import Aggregates, ArmCounts, Rival
 from fairlead_operator.experiment.table import kept
 from fairlead_operator.stats.aggregates import Binary
 from tests.unit.experiment.world import (
@@ -300,8 +300,6 @@ def test_an_arm_with_another_revision_than_it_is_pinned_to_is_not_available() ->
 
 
 def test_an_older_rival_that_appears_late_changes_nothing() -> None:
-    from fairlead_operator.experiment.facts import Rival
-
     world = World()
     world.run()
     world.rivals = (Rival(name="a", created=NOW - dt.timedelta(days=3), splitting=False),)
@@ -367,9 +365,7 @@ def test_units_without_any_report_count_as_zeros() -> None:
         epoch=1,
         epochs={
             1: {
-                "control": ArmCounts(
-                    units=2000, metrics={"conversion": MetricCounts(values=Binary(2000, 100))}
-                ),
+                "control": ArmCounts(units=2000, metrics={"conversion": Binary(2000, 100)}),
                 "bigger": ArmCounts(units=2010),
             }
         },

@@ -16,7 +16,6 @@ from fairlead_operator.experiment.facts import (
     ArmCounts,
     Input,
     Member,
-    MetricCounts,
     Rival,
     Snapshot,
 )
@@ -81,7 +80,7 @@ def counted(
                 arm: ArmCounts(
                     units=n,
                     metrics={
-                        "conversion": MetricCounts(values=Binary(n, x), reporting=x),
+                        "conversion": Binary(n, x),
                         **{name: made(n) for name, made in beside.items()},
                     },
                 )
@@ -92,9 +91,9 @@ def counted(
     )
 
 
-def revenue(mean: float, n: int) -> MetricCounts:
+def revenue(mean: float, n: int) -> Moments:
     """Return values around a mean with a standard deviation of 1."""
-    return MetricCounts(values=Moments(n, mean * n, (1 + mean * mean) * n), reporting=n)
+    return Moments(n, mean * n, (1 + mean * mean) * n)
 
 
 def requests(begin: dt.datetime, end: dt.datetime, **errors: tuple[int, int]) -> Window:

@@ -86,10 +86,17 @@ class ArmStatus(APIModel):
         int | None,
         Field(description="Users counted for it.", json_schema_extra=_LONG),
     ] = None
-    crossovers: Annotated[
+    departed: Annotated[
         int | None,
         Field(
             description="Users who left the analysis because their slot has another arm now.",
+            json_schema_extra=_LONG,
+        ),
+    ] = None
+    crossed: Annotated[
+        int | None,
+        Field(
+            description="Users who were seen in another arm than their first; they stay counted.",
             json_schema_extra=_LONG,
         ),
     ] = None
@@ -232,17 +239,18 @@ class EvidenceStatus(APIModel):
     """What the recorder has counted beside the arms."""
 
     at: Annotated[str, Field(description="State of the counts.", json_schema_extra=_DATE)]
-    unmatched_outcomes: Annotated[
+    unexposed_outcomes: Annotated[
         int, Field(description="Outcomes of users without exposure.", json_schema_extra=_LONG)
     ] = 0
-    late_outcomes: Annotated[
+    outcomes_outside_window: Annotated[
         int,
-        Field(description="Outcomes after outcomeWindow, not counted.", json_schema_extra=_LONG),
+        Field(
+            description="Outcomes from before the exposure or after outcomeWindow, not counted.",
+            json_schema_extra=_LONG,
+        ),
     ] = 0
-    gaps: Annotated[
-        int,
-        Field(description="Times at which exposures may have been lost."),
-    ] = 0
+    gaps: Annotated[int, Field(description="Times at which exposures may have been lost.")] = 0
+    gap_seconds: Annotated[int, Field(description="How long those were together.")] = 0
 
 
 class PlanStatus(APIModel):
