@@ -220,7 +220,7 @@ def spot_check(scenario: Scenario, counted: Counted, looked: Looked, at: tuple[i
     epochs = list(range(scenario.epochs))
     aggregates = Aggregates(
         at=NOW,
-        epoch=epochs[-1],
+        staying={},
         epochs={
             epoch: {
                 name: ArmCounts(
@@ -232,9 +232,7 @@ def spot_check(scenario: Scenario, counted: Counted, looked: Looked, at: tuple[i
             for epoch in epochs
         },
     )
-    found = judge(
-        metric(scenario), names, epochs, aggregates, ANALYSIS, float(looked.expected[index])
-    )
+    found = judge(metric(scenario), names, aggregates, ANALYSIS, float(looked.expected[index]))
     assert found.ready == bool(looked.ready[at])
     for number, arm in enumerate(found.arms[1:]):
         assert arm.comparison is not None

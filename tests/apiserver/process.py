@@ -19,10 +19,14 @@ _CHILD = ["get", "list", "watch", "create", "patch", "delete"]
 RULES = [
     {
         "apiGroups": ["fairlead.dev"],
-        "resources": ["modeldeployments"],
+        "resources": ["modeldeployments", "experiments"],
         "verbs": ["get", "list", "watch"],
     },
-    {"apiGroups": ["fairlead.dev"], "resources": ["modeldeployments/status"], "verbs": ["patch"]},
+    {
+        "apiGroups": ["fairlead.dev"],
+        "resources": ["modeldeployments/status", "experiments/status"],
+        "verbs": ["patch"],
+    },
     {
         "apiGroups": ["apps"],
         "resources": ["deployments", "controllerrevisions"],

@@ -10,7 +10,6 @@ import pytest
 from bench.statistics.__main__ import SCENARIOS, horizon, run
 from fairlead_operator.experiment.decide import Decision
 from fairlead_operator.experiment.facts import Aggregates, ArmCounts
-from fairlead_operator.experiment.table import plain
 from fairlead_operator.stats.aggregates import Binary
 from fairlead_runtime.contract import assignment
 from tests.unit.experiment.world import World, later, three_arms
@@ -42,24 +41,29 @@ class Recorder:
         if user not in self.units:
             self.units[user] = Unit(slot, arm, epoch, success)
 
-    def counted(self, tables: dict[int, assignment.Table], epoch: int) -> Aggregates:
+    def counted(self, tables: dict[int, assignment.Table]) -> Aggregates:
         """Return the aggregates: units whose slot has had another arm since have left."""
         arms_of = {
-            number: [run.arm for run in table for _ in range(run.slots)]
+            number: np.array([run.arm for run in table for _ in range(run.slots)])
             for number, table in tables.items()
+        }
+        stays = {
+            number: np.all([arms_of[n] == arms_of[number] for n in tables if n >= number], axis=0)
+            for number in tables
         }
         found = {(e, a): [0, 0, 0] for e in tables for a in ARMS}
         for unit in self.units.values():
-            moved = any(
-                arms_of[later][unit.slot] != unit.arm for later in tables if later > unit.epoch
-            )
+            moved = not stays[unit.epoch][unit.slot]
             row = found[unit.epoch, unit.arm]
             row[2] += moved
             row[0] += not moved
             row[1] += unit.success and not moved
         return Aggregates(
             at=later(hours=1),
-            epoch=epoch,
+            staying={
+                number: {arm: int(np.sum(stays[number] & (arms_of[number] == arm))) for arm in ARMS}
+                for number in tables
+            },
             epochs={
                 number: {
                     arm: ArmCounts(
@@ -95,7 +99,7 @@ def ramped(
     for step, weights in enumerate(RAMP):
         world.weights(*weights)
         decision = world.step(later(hours=step, minutes=1))
-        tables[decision.memory.epochs[-1].number] = plain(decision.memory.table)
+        tables[decision.memory.epochs[-1].number] = decision.memory.table
         for look in range(10):
             epoch, salt = decision.memory.epochs[-1].number, decision.memory.salt
             arms = [run.arm for run in tables[epoch] for _ in range(run.slots)]
@@ -108,7 +112,7 @@ def ramped(
                 success = bool(generator.random() < factor * rates[arm])
                 if arm != "small" or generator.random() >= lost:
                     recorder.expose(user, slot, arm, epoch, success=success)
-            world.aggregates = recorder.counted(tables, decision.memory.epochs[-1].number)
+            world.aggregates = recorder.counted(tables)
             decision = world.step(later(hours=step, minutes=5 * (look + 1)))
             if decision.memory.ended is not None:
                 return world, decision

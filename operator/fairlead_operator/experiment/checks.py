@@ -101,7 +101,8 @@ def _signatures_agree(snapshot: Snapshot) -> Wait | None:
 def _recorder_knows(snapshot: Snapshot) -> Wait | None:
     if snapshot.registered:
         return None
-    text = "the recorder does not answer: users are split when it can count them"
+    why = snapshot.refusal or "it does not answer"
+    text = f"users are split when the recorder can count them: {why}"
     return Wait(reason=Reason.RECORDER_UNAVAILABLE, message=text)
 
 
@@ -111,13 +112,9 @@ _CHAIN: tuple[Check, ...] = (
     _arms_exist,
     _arms_ready,
     _signatures_agree,
+    _recorder_knows,
 )
-"""In this order: what must be so before the arms can be pinned."""
-
-
-def counted(snapshot: Snapshot) -> Wait | None:
-    """Return why users cannot be split yet although the arms are pinned."""
-    return _recorder_knows(snapshot)
+"""In this order: what must be so before users are split."""
 
 
 def _members(snapshot: Snapshot) -> list[tuple[str, Member]]:

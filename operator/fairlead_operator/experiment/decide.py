@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fairlead_operator.api.reasons import Reason
 from fairlead_operator.api.times import duration, write_duration
-from fairlead_operator.api.v1alpha1.experimentstatus import MAX_EPOCHS, MAX_RUNS
+from fairlead_operator.api.v1alpha1.experimentstatus import MAX_EPOCHS
 from fairlead_operator.experiment import checks, guardrails, ratio, results, wording
 from fairlead_operator.experiment.facts import Snapshot
 from fairlead_operator.experiment.guardrails import Finding, Verdict
@@ -23,10 +23,9 @@ from fairlead_operator.experiment.memory import (
     slots_of,
 )
 from fairlead_operator.experiment.results import MetricResult
-from fairlead_operator.experiment.table import begin, change
 from fairlead_operator.stats.ratio import RatioCheck
 from fairlead_operator.stats.sequential import DEFAULT_EXPECTED_UNITS
-from fairlead_operator.traffic import weights
+from fairlead_operator.traffic import slots, weights
 
 UNAVAILABLE_AFTER = dt.timedelta(minutes=5)
 """For so long an arm may be without a ready replica; the control answers for it meanwhile."""
@@ -93,24 +92,16 @@ def _pending(snapshot: Snapshot, now: dt.datetime) -> Decision:
             wake_s=LATER_S if wait.stalled else WATCH_S,
         )
     memory = _arranged(snapshot, now)
-    same = memory == snapshot.memory
-    uncounted = checks.counted(snapshot) if same else None
-    if uncounted is not None:
-        # The recorder is told of the table in status, and only then the address is split by it.
-        return Decision(
-            memory=memory, reason=uncounted.reason, message=uncounted.message, wake_s=WATCH_S
-        )
-    ready = same and snapshot.registered
-    if ready and not memory.split:
+    if memory == snapshot.memory:
+        if memory.split and snapshot.live_since is not None:
+            started = dataclasses.replace(memory, started_at=snapshot.live_since)
+            return _running(dataclasses.replace(snapshot, memory=started), snapshot.live_since, now)
+        # The recorder has been told of the table in status: now the address may be split by it.
         memory = dataclasses.replace(memory, split=True)
-        same = False
-    if same and memory.split and snapshot.live_since is not None:
-        started = dataclasses.replace(memory, started_at=snapshot.live_since)
-        return _running(dataclasses.replace(snapshot, memory=started), snapshot.live_since, now)
     return Decision(
         memory=memory,
         reason=Reason.SPLIT_STARTING,
-        message="waits until the recorder knows it and every router carries the split",
+        message="waits until every router carries the split",
         wake_s=SOON_S,
     )
 
@@ -138,7 +129,7 @@ def _arranged(snapshot: Snapshot, now: dt.datetime) -> Memory:
         memory = Memory(
             header=spec.assignment.header.lower(),
             salt=spec.assignment.salt or snapshot.uid,
-            table=begin(wanted),
+            table=slots.change(slots.all_to(arms[0].name), wanted).table,
             epochs=(Epoch(number=1, since=now, slots=tuple(wanted.values())),),
         )
     new = dataclasses.replace(memory, arms=arms)
@@ -197,10 +188,10 @@ class _Judged:
 
 def _judged(snapshot: Snapshot, now: dt.datetime) -> _Judged:
     memory, counted = snapshot.memory, snapshot.aggregates
-    if counted is None or counted.epoch != memory.epochs[-1].number:
+    if counted is None or counted.settling:
         return _Judged(memory=memory)
-    spec, epochs = snapshot.spec, [epoch.number for epoch in memory.epochs]
-    found = _results(snapshot, epochs, memory)
+    spec = snapshot.spec
+    found = _results(snapshot, memory)
     if memory.plan is None and all(
         arm.total.count >= spec.analysis.min_samples_per_variant for arm in found[0].arms
     ):
@@ -208,15 +199,15 @@ def _judged(snapshot: Snapshot, now: dt.datetime) -> _Judged:
         totals = [arm.total for arm in found[0].arms]
         fixed = results.plan(spec.metrics[0], spec.analysis, wanted_slots(snapshot), totals, now)
         memory = dataclasses.replace(memory, plan=fixed)
-        found = _results(snapshot, epochs, memory)
+        found = _results(snapshot, memory)
     return _Judged(
         memory=memory,
         results=found,
-        ratio=ratio.check(counted, epochs, memory.table, memory.names),
+        ratio=ratio.check(counted, memory.names),
     )
 
 
-def _results(snapshot: Snapshot, epochs: list[int], memory: Memory) -> tuple[MetricResult, ...]:
+def _results(snapshot: Snapshot, memory: Memory) -> tuple[MetricResult, ...]:
     if snapshot.aggregates is None:
         return ()
     expected = memory.plan.expected_units if memory.plan else DEFAULT_EXPECTED_UNITS
@@ -224,7 +215,6 @@ def _results(snapshot: Snapshot, epochs: list[int], memory: Memory) -> tuple[Met
         results.judge(
             metric,
             memory.names,
-            epochs,
             snapshot.aggregates,
             snapshot.spec.analysis,
             # The plan is the first metric's; the others' spread is not known beforehand.
@@ -248,16 +238,26 @@ def _with_weights(snapshot: Snapshot, now: dt.datetime) -> tuple[Memory, str]:
     """Return the memory with the spec's weights: a new epoch where they are others."""
     memory = snapshot.memory
     wanted = wanted_slots(snapshot)
-    if slots_of(memory.table, memory.names) == tuple(wanted[name] for name in memory.names):
+    known = max(snapshot.aggregates.epochs, default=0) if snapshot.aggregates else 0
+    last = memory.epochs[-1].number
+    # A table that the recorder was told of and no router ever got has made units leave: the next
+    # epoch, with whatever table, is one that they do not leave.
+    same = slots_of(memory.table, memory.names) == tuple(wanted[name] for name in memory.names)
+    if same and known <= last:
         return memory, ""
-    number = memory.epochs[-1].number + 1
-    table = change(memory.table, wanted, number)
-    if len(memory.epochs) >= MAX_EPOCHS or len(table) > MAX_RUNS:
+    if not snapshot.registered:
+        return memory, "the weights change when the recorder answers again"
+    if len(memory.epochs) >= MAX_EPOCHS:
         return memory, (
             f"the weights have changed {len(memory.epochs) - 1} times, which is all that can be "
             "kept apart: they stay as they are"
         )
-    new = Epoch(number=number, since=now, slots=tuple(wanted[name] for name in memory.names))
+    new = Epoch(
+        number=max(last, known) + 1,
+        since=now,
+        slots=tuple(wanted[name] for name in memory.names),
+    )
+    table = slots.change(memory.table, wanted).table
     return dataclasses.replace(memory, table=table, epochs=(*memory.epochs, new)), ""
 
 
@@ -432,7 +432,7 @@ def _progress(snapshot: Snapshot, judged: _Judged, rails: tuple[Finding, ...]) -
     if snapshot.aggregates is None:
         return "the recorder does not answer: no evidence, users stay split"
     if not judged.results:
-        return "the recorder counts by the former weights yet"
+        return "users whose slot has moved are leaving: the next numbers are without them"
     first, analysis = judged.results[0], snapshot.spec.analysis
     least = min(arm.total.count for arm in first.arms)
     if least < analysis.min_samples_per_variant:

@@ -90,9 +90,10 @@ class Aggregates:
 
     Attributes:
         at: The state that this is of.
-        epoch: The epoch up to which the units of slots that moved have left; it says nothing about
-            another epoch's table.
         epochs: By epoch and arm.
+        staying: By epoch and arm: the slots that have kept the arm in all later epochs.
+        settling: Whether units of slots that moved still have to leave: units and slots do not fit
+            each other until then.
         unexposed: Outcomes of users without exposure.
         outside: Outcomes from before the exposure or after the window.
         gaps: Times at which exposures may have been lost.
@@ -100,8 +101,9 @@ class Aggregates:
     """
 
     at: dt.datetime
-    epoch: int
     epochs: Mapping[int, Mapping[str, ArmCounts]]
+    staying: Mapping[int, Mapping[str, int]]
+    settling: bool = False
     unexposed: int = 0
     outside: int = 0
     gaps: int = 0
@@ -136,7 +138,9 @@ class Snapshot:
         memory: What status remembers.
         members: The ModelDeployments that exist, by name.
         rivals: Other Experiments on the target.
-        registered: Whether the recorder knows this Experiment with its present table.
+        registered: Whether the recorder knows this Experiment with its present table, or would take
+            it now.
+        refusal: Why not, in the recorder's words.
         live_since: Since when every router carries the table that status has; None while not.
         aggregates: What the recorder has counted; None where it did not answer.
         windows: What the routers counted since the split began: the last one is an hour at most.
@@ -151,6 +155,7 @@ class Snapshot:
     members: Mapping[str, Member] = field(default_factory=dict)
     rivals: tuple[Rival, ...] = ()
     registered: bool = False
+    refusal: str = ""
     live_since: dt.datetime | None = None
     aggregates: Aggregates | None = None
     windows: tuple[Window, ...] = ()

@@ -19,7 +19,6 @@ from fairlead_operator.api.v1alpha1 import GuardrailSpec
 from fairlead_operator.api.v1alpha1.experiment import MEASURED
 from fairlead_operator.experiment import wording
 from fairlead_operator.experiment.facts import Aggregates, ArmCounts, Snapshot
-from fairlead_operator.experiment.table import kept
 from fairlead_operator.stats.aggregates import Binary
 from fairlead_operator.stats.eprocess import Events, Evidence, against_control, against_limit
 from fairlead_operator.traffic.counts import Counts
@@ -265,7 +264,7 @@ def _users(
     if aggregates is None:
         return _Seen()
     control = snapshot.memory.names[0]
-    rows = list(_rows(aggregates, snapshot, rail.metric, arm, control))
+    rows = list(_rows(aggregates, rail.metric, arm, control))
     return _Seen(
         mine=tuple(mine for mine, _, _ in rows),
         control=tuple(theirs for _, theirs, _ in rows),
@@ -275,16 +274,14 @@ def _users(
 
 
 def _rows(
-    aggregates: Aggregates, snapshot: Snapshot, metric: str, arm: str, control: str
+    aggregates: Aggregates, metric: str, arm: str, control: str
 ) -> Iterator[tuple[Binary, Binary, tuple[float, float]]]:
-    for epoch in snapshot.memory.epochs:
-        counts = aggregates.epochs.get(epoch.number, {})
-        stayed = kept(snapshot.memory.table, epoch.number, snapshot.memory.names)
-        slots = dict(zip(snapshot.memory.names, stayed, strict=True))
+    for number in sorted(aggregates.epochs):
+        counts, staying = aggregates.epochs[number], aggregates.staying.get(number, {})
         yield (
             _outcomes(counts.get(arm, ArmCounts()), metric),
             _outcomes(counts.get(control, ArmCounts()), metric),
-            (float(slots[arm]), float(slots[control])),
+            (float(staying.get(arm, 0)), float(staying.get(control, 0))),
         )
 
 

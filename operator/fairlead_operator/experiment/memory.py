@@ -10,7 +10,8 @@ from typing import Any
 
 from fairlead_operator.api.reasons import ConditionType, Reason
 from fairlead_operator.api.times import instant, write_instant
-from fairlead_operator.experiment.table import Aged, AgedRun, is_whole
+from fairlead_operator.traffic import slots
+from fairlead_runtime.contract.assignment import Run, Table
 
 ALGORITHM = "xxh64(salt:user) % 10000"
 """How a user's slot is computed; see `fairlead_runtime.contract.assignment`."""
@@ -139,7 +140,7 @@ class Memory:
     header: str = ""
     salt: str = ""
     arms: tuple[Arm, ...] = ()
-    table: Aged = ()
+    table: Table = ()
     epochs: tuple[Epoch, ...] = ()
     started_at: dt.datetime | None = None
     ended: Reason | None = None
@@ -173,12 +174,9 @@ def from_status(status: Mapping[str, Any]) -> Memory:
 
 def _read(status: Mapping[str, Any]) -> Memory:
     assignment = status.get("assignment") or {}
-    table = tuple(
-        AgedRun(str(run["arm"]), int(run["slots"]), int(run["epoch"]))
-        for run in assignment.get("table") or ()
-    )
-    if table and not is_whole(table):
-        raise ValueError("the slot table is not whole")
+    table = tuple(Run(str(run["arm"]), int(run["slots"])) for run in assignment.get("table") or ())
+    if table:
+        slots.validate(table)
     ended_at = _instant(status.get("endedAt"))
     ready: Mapping[str, Any] = {}
     for condition in status.get("conditions") or ():
@@ -257,9 +255,7 @@ def to_status(memory: Memory) -> dict[str, Any]:
             "header": memory.header,
             "salt": memory.salt,
             "algorithm": ALGORITHM,
-            "table": [
-                {"arm": run.arm, "slots": run.slots, "epoch": run.epoch} for run in memory.table
-            ],
+            "table": [{"arm": run.arm, "slots": run.slots} for run in memory.table],
             "epochs": [
                 {
                     "number": epoch.number,
@@ -318,9 +314,7 @@ def _instant(text: object) -> dt.datetime | None:
     return instant(str(text)) if text else None
 
 
-def slots_of(table: Sequence[AgedRun], arms: Sequence[str]) -> tuple[int, ...]:
+def slots_of(table: Table, arms: Sequence[str]) -> tuple[int, ...]:
     """Return the slots of each arm in the table."""
-    found = dict.fromkeys(arms, 0)
-    for run in table:
-        found[run.arm] += run.slots
-    return tuple(found[arm] for arm in arms)
+    found = slots.counts(table)
+    return tuple(found.get(arm, 0) for arm in arms)

@@ -115,13 +115,11 @@ class MetricResult:
         return self.arms[0] if shown and len(shown) == len(self.arms) - 1 else None
 
 
-def counts_of(
-    aggregates: Aggregates, epochs: Sequence[int], arm: str, spec: MetricSpec
-) -> list[Binary | Moments]:
+def counts_of(aggregates: Aggregates, arm: str, spec: MetricSpec) -> list[Binary | Moments]:
     """Return an arm's outcomes by epoch; without any report its units count as zeros."""
     found: list[Binary | Moments] = []
-    for epoch in epochs:
-        counts = aggregates.epochs.get(epoch, {}).get(arm, ArmCounts())
+    for epoch in sorted(aggregates.epochs):
+        counts = aggregates.epochs[epoch].get(arm, ArmCounts())
         reported = counts.metrics.get(spec.name)
         if reported is not None:
             found.append(reported)
@@ -135,7 +133,6 @@ def counts_of(
 def judge(
     spec: MetricSpec,
     arms: Sequence[str],
-    epochs: Sequence[int],
     aggregates: Aggregates,
     analysis: AnalysisSpec,
     expected_units: float,
@@ -149,14 +146,13 @@ def judge(
     Args:
         spec: The metric.
         arms: Names of the arms, the control first.
-        epochs: Numbers of the epochs.
         aggregates: What was counted.
         analysis: Level and minimum samples.
         expected_units: From the plan.
     """
     alpha = analysis.alpha_percent / 100
     tuned_for = alpha / (len(arms) - 1)
-    counted = {name: counts_of(aggregates, epochs, name, spec) for name in arms}
+    counted = {name: counts_of(aggregates, name, spec) for name in arms}
     control = counted[arms[0]]
     joined = {name: stratify(control, counted[name]) for name in arms[1:]}
 

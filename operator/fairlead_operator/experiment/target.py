@@ -16,7 +16,6 @@ from fairlead_operator.api.times import instant
 from fairlead_operator.experiment import memory as memory_module
 from fairlead_operator.experiment.facts import Rival, Snapshot
 from fairlead_operator.experiment.memory import Memory
-from fairlead_operator.experiment.table import plain
 from fairlead_operator.traffic.errors import TrafficError
 from fairlead_operator.traffic.split import Arm, Split
 
@@ -97,7 +96,7 @@ def split_of(experiment: str, memory: Memory) -> Split:
     """
     return Split(
         arms=tuple(Arm(name=arm.name, key=arm.key, host=arm.host) for arm in memory.arms),
-        table=plain(memory.table),
+        table=memory.table,
         header=memory.header,
         salt=memory.salt,
         experiment=experiment,
@@ -123,6 +122,13 @@ def pinned(model_deployment: str, experiments: Iterable[Resource]) -> Pin | None
                     ),
                 )
     return None
+
+
+def named(experiment: Resource) -> frozenset[str]:
+    """Return the ModelDeployments that an Experiment is about."""
+    spec = experiment.get("spec") or {}
+    arms = {str(each.get("modelDeployment")) for each in spec.get("variants") or ()}
+    return frozenset({*arms, str(spec.get("target"))})
 
 
 def _splitting(experiments: Iterable[Resource]) -> list[tuple[Resource, Memory]]:

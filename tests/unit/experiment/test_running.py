@@ -9,8 +9,8 @@ import pytest
 
 from fairlead_operator.experiment import memory as memory_module
 from fairlead_operator.experiment.facts import Aggregates, ArmCounts, Rival
-from fairlead_operator.experiment.table import kept
 from fairlead_operator.stats.aggregates import Binary
+from fairlead_operator.traffic import slots
 from tests.unit.experiment.world import (
     NOW,
     World,
@@ -23,6 +23,8 @@ from tests.unit.experiment.world import (
 
 EVEN = {"control": (5000, 500), "bigger": (5010, 505)}
 BETTER = {"control": (20_000, 1000), "bigger": (20_010, 1300)}
+STAYED = [{"control": 5000, "bigger": 1000}, {"control": 5000, "bigger": 5000}]
+"""Slots of a 90/10 epoch that have stayed after 50/50, and those of the latter."""
 WORSE = {"control": (20_000, 1300), "bigger": (20_010, 1000)}
 
 
@@ -136,7 +138,10 @@ def test_no_verdict_before_the_minimum(arms: dict[str, tuple[int, int]], word: s
 def test_no_verdict_where_the_ratio_is_wrong_even_with_a_clear_difference() -> None:
     world = World()
     world.run()
-    world.aggregates = counted({"control": (21_500, 1000), "bigger": (18_500, 1300)})
+    world.aggregates = counted(
+        {"control": (21_500, 1000), "bigger": (18_500, 1300)},
+        staying=[{"control": 5000, "bigger": 5000}],
+    )
     decision = world.step(later(hours=1))
     assert (decision.phase, decision.reason, decision.stalled) == (
         "Invalid",
@@ -179,15 +184,41 @@ def test_without_the_recorder_nothing_is_decided_and_users_stay_split() -> None:
 
 def test_changed_weights_make_an_epoch_and_move_the_least() -> None:
     world = World(variants=three_arms(98, 1, 1))
-    world.run()
+    before = world.run().memory.table
     world.weights(90, 5, 5)
     decision = world.step(later(hours=1))
     assert [epoch.slots for epoch in decision.memory.epochs] == [
         (9800, 100, 100),
         (9000, 500, 500),
     ]
-    assert kept(decision.memory.table, 1, decision.memory.names) == (9000, 100, 100)
+    assert slots.counts(decision.memory.table) == {"control": 9000, "bigger": 500, "small": 500}
+    # Nobody is moved from one treatment to the other: 800 slots, which is the least.
+    assert slots.distance(before, decision.memory.table) == 800
     assert world.step(later(hours=2)).memory == decision.memory
+
+
+def test_weights_wait_for_the_recorder() -> None:
+    world = World()
+    world.run()
+    world.registered = False
+    world.weights(80, 20)
+    decision = world.step(later(hours=1))
+    assert len(decision.memory.epochs) == 1
+    assert "when the recorder answers" in decision.message
+    world.registered = True
+    assert len(world.step(later(hours=2)).memory.epochs) == 2
+
+
+def test_a_table_that_never_reached_status_is_followed_by_another_epoch() -> None:
+    """The operator told the recorder, and died before it wrote status; the weights went back."""
+    world = World()
+    world.run()
+    nobody = {"control": (0, 0), "bigger": (0, 0)}
+    stayed = [{"control": 5000, "bigger": 5000}, {"control": 9000, "bigger": 1000}]
+    world.aggregates = counted(EVEN, nobody, staying=stayed)
+    decision = world.step(later(hours=1))
+    assert [epoch.number for epoch in decision.memory.epochs] == [1, 3]
+    assert decision.memory.epochs[1].slots == (5000, 5000)
 
 
 def test_weights_that_change_too_often_stay_and_it_says_so() -> None:
@@ -207,15 +238,19 @@ def test_a_clean_ramp_is_no_mismatch_and_its_effect_is_that_within_epochs() -> N
     world.step(later(hours=1))
     world.weights(50, 50)
     world.step(later(hours=2))
-    # The recorder still counts by the former table: against the new one it would be a mismatch.
+    # While units leave, what is counted fits no table: it would be a mismatch.
+    world.aggregates = dataclasses.replace(
+        counted({"control": (7000, 800), "bigger": (1000, 120)}, staying=STAYED), settling=True
+    )
     decision = world.step(later(hours=2, minutes=1))
     assert decision.reason == "Running"
-    assert "former weights" in decision.message
+    assert "are leaving" in decision.message
     assert world.status["units"] == 10_000
     # What stays of the first epoch are 5 of the control's 9 slots; the rate has fallen to a fourth.
     world.aggregates = counted(
         {"control": (5000, 600), "bigger": (1000, 120)},
         {"control": (10_000, 300), "bigger": (10_020, 301)},
+        staying=STAYED,
     )
     decision = world.step(later(hours=3))
     assert decision.reason == "Running"
@@ -362,7 +397,7 @@ def test_units_without_any_report_count_as_zeros() -> None:
     world.run()
     world.aggregates = Aggregates(
         at=NOW,
-        epoch=1,
+        staying={},
         epochs={
             1: {
                 "control": ArmCounts(units=2000, metrics={"conversion": Binary(2000, 100)}),

@@ -94,7 +94,10 @@ def test_eight_arms_sixteen_metrics_and_thirty_epochs_stay_small() -> None:
 def test_the_columns_are_filled() -> None:
     world = World()
     world.run()
-    world.aggregates = counted({"control": (20_000, 1000), "bigger": (20_010, 1050)})
+    world.aggregates = counted(
+        {"control": (20_000, 1000), "bigger": (20_010, 1050)},
+        staying=[{"control": 5000, "bigger": 5000}],
+    )
     world.step(later(hours=1))
     assert world.status["arms"] == "50/50"
     assert world.status["units"] == 40_010

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairlead_operator.api.v1alpha1 import ExperimentSpec
@@ -69,23 +69,26 @@ def a_member(name: str, **changes: Any) -> Member:
 
 
 def counted(
-    *epochs: Mapping[str, tuple[int, int]], at: dt.datetime = NOW, **beside: Any
+    *epochs: Mapping[str, tuple[int, int]],
+    at: dt.datetime = NOW,
+    staying: Sequence[Mapping[str, int]] = (),
 ) -> Aggregates:
-    """Return aggregates of conversions: by epoch and arm, units and successes."""
+    """Return aggregates of conversions: by epoch and arm, units and successes.
+
+    Unless it is said which slots have stayed, there are as many as make the ratio right.
+    """
     return Aggregates(
         at=at,
-        epoch=len(epochs),
         epochs={
             number: {
-                arm: ArmCounts(
-                    units=n,
-                    metrics={
-                        "conversion": Binary(n, x),
-                        **{name: made(n) for name, made in beside.items()},
-                    },
-                )
+                arm: ArmCounts(units=n, metrics={"conversion": Binary(n, x)})
                 for arm, (n, x) in arms.items()
             }
+            for number, arms in enumerate(epochs, start=1)
+        },
+        staying=dict(enumerate(staying, start=1))
+        or {
+            number: {arm: n for arm, (n, _) in arms.items()}
             for number, arms in enumerate(epochs, start=1)
         },
     )

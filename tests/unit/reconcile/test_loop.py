@@ -48,6 +48,10 @@ class Held(Lease):
         return self.seconds
 
 
+OPEN = ("ModelDeployment", "Experiment")
+"""Kinds of the user, of which everything is listed."""
+
+
 def a_loop(*, held_s: float = 0.0, **settings: Any) -> tuple[Loop, Metrics, Empty]:
     cluster, cache, metrics = Empty(), Cache(), Metrics()
     chosen = Settings(resync_s=100, **settings)
@@ -92,7 +96,7 @@ async def test_a_resync_lists_only_what_it_was_told_to_and_of_children_only_ours
     await loop.resync()
     assert {namespace for _, namespace, _ in cluster.asked} == {"a", "b"}
     ours = "app.kubernetes.io/managed-by=fairlead"
-    assert {labels for kind, _, labels in cluster.asked if kind != "ModelDeployment"} == {ours}
+    assert {labels for kind, _, labels in cluster.asked if kind not in OPEN} == {ours}
     everywhere, _, cluster = a_loop()
     await everywhere.resync()
     assert {namespace for _, namespace, _ in cluster.asked} == {None}

@@ -15,8 +15,8 @@ from fairlead_operator.api.v1alpha1.status import Condition
 
 MAX_EPOCHS = 32
 """Versions of the slot table that status remembers."""
-MAX_RUNS = 1024
-"""Runs of the slot table in status: of the router's 256, cut where the epoch differs."""
+MAX_RUNS = 256
+"""Runs of the slot table, as many as a router may have."""
 _DATE: dict[str, Any] = {"format": "date-time"}
 _LONG: dict[str, Any] = {"format": "int64"}
 
@@ -32,7 +32,6 @@ class SlotRun(APIModel):
 
     arm: Annotated[str, Field(max_length=63, description="Name of the variant.")]
     slots: Annotated[int, Field(description="How many slots, of 10000.")]
-    epoch: Annotated[int, Field(description="Since which epoch they have this arm.")]
 
 
 class Epoch(APIModel):
