@@ -46,7 +46,12 @@ def server() -> Iterator[str]:
     if os.getuid() == 0:
         account = pwd.getpwnam(_ACCOUNT)
         os.chown(folder, account.pw_uid, account.pw_gid)
-        start = ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+        start = [
+            "setpriv",
+            f"--reuid={account.pw_uid}",
+            f"--regid={account.pw_gid}",
+            "--clear-groups",
+        ]
     data = folder / "data"
     subprocess.run(
         [*start, str(programs / "initdb"), "-D", str(data), "-U", "fairlead", "-A", "trust",
@@ -66,5 +71,7 @@ def server() -> Iterator[str]:
     try:
         yield f"postgresql://fairlead@127.0.0.1:{port}/postgres"
     finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], check=False, capture_output=True, cwd=folder)
+        subprocess.run(
+            [*control, "-m", "immediate", "stop"], check=False, capture_output=True, cwd=folder
+        )
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What is known of an experiment: registered by the operator, the same call again changes nothing."""
+"""What is known of an experiment. The operator registers it, as often as it likes."""
 
 from __future__ import annotations
 
@@ -137,6 +137,16 @@ def of_uid(session: Session, uid: str) -> Experiment | None:
     """Return the experiment of a UID, None where it is unknown."""
     found = session.rows(f"SELECT {_COLUMNS} FROM experiment WHERE uid = ?", (uid,))
     return _loaded(found[0]) if found else None
+
+
+def all_of_name(session: Session, namespace: str, name: str) -> list[Experiment]:
+    """Return all experiments of a name, also those that ended."""
+    return [
+        _loaded(row)
+        for row in session.rows(
+            f"SELECT {_COLUMNS} FROM experiment WHERE namespace = ? AND name = ?", (namespace, name)
+        )
+    ]
 
 
 def listed(session: Session, limit: int = 1_000) -> list[Experiment]:

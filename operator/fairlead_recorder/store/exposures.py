@@ -79,9 +79,7 @@ def has_departed(experiment: Experiment, epoch: int, variant: str, slot: int) ->
     )
 
 
-def _as_known(
-    experiment: Experiment, new: Sequence[Exposure]
-) -> dict[str, tuple[int, int, int]]:
+def _as_known(experiment: Experiment, new: Sequence[Exposure]) -> dict[str, tuple[int, int, int]]:
     return {one.unit: (experiment.variants[one.variant], one.epoch, 0) for one in new}
 
 

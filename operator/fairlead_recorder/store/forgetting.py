@@ -33,9 +33,7 @@ def forget(session: Session, experiment: Experiment, unit: str) -> int:
     for variant, epoch, first, departed, crossed, packed in found:
         for _, _, happened in events:
             deltas.counters[outcomes.judged(first, happened, experiment.definition.window)] -= 1
-        deltas.unit(
-            epoch, variant, units=departed - 1, departed=-departed, crossed=-crossed
-        )
+        deltas.unit(epoch, variant, units=departed - 1, departed=-departed, crossed=-crossed)
         if not departed:
             deltas.sums(epoch, variant, sums.unpack(packed), ())
     if not found:
@@ -44,14 +42,12 @@ def forget(session: Session, experiment: Experiment, unit: str) -> int:
     deltas.counters["forgotten"] += 1 if found or events else 0
     deltas.write(session)
     for table in ("unit", "outcome"):
-        session.run(
-            f"DELETE FROM {table} WHERE experiment = ? AND unit = ?", (experiment.id, unit)
-        )
+        session.run(f"DELETE FROM {table} WHERE experiment = ? AND unit = ?", (experiment.id, unit))
     return len(found) + len(events)
 
 
 def expire(session: Session, ended_before: int, at_once: int = _AT_ONCE) -> bool:
-    """Remove some data of experiments that ended before a time; return whether there may be more."""
+    """Remove some data of experiments that ended before a time; return whether to go on."""
     experiment = experiments.expired(session, ended_before)
     if experiment is None:
         gaps.remove(session, ended_before)

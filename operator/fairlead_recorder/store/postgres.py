@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, LiteralString, cast
+from typing import Any
 
 import psycopg
 
@@ -59,7 +59,7 @@ class Postgres:
 
     def _execute(self, sql: str, params: Params) -> psycopg.Cursor[Row]:
         cursor = self._connection.cursor()
-        text = cast("LiteralString", sql.replace("?", "%s"))
+        text = sql.replace("?", "%s")
         return cursor.execute(text, params or None)
 
     def source(

@@ -53,9 +53,7 @@ def recount(session: Session, experiment: Experiment) -> Recount:
             events[unit].append((metric, value, happened))
         for row in rows:
             counting.unit(row, events.get(row[0], []))
-    [(every,)] = session.rows(
-        "SELECT count(*) FROM outcome WHERE experiment = ?", (experiment.id,)
-    )
+    [(every,)] = session.rows("SELECT count(*) FROM outcome WHERE experiment = ?", (experiment.id,))
     counting.counters["outcomes"] = every
     counting.counters["unexposed"] = every - counting.attached
     return Recount(
@@ -119,7 +117,9 @@ class _Counting:
                 mine,
             )
         }
-        kept = dict(session.rows("SELECT name, value FROM counter WHERE experiment = ?", mine))
+        kept: dict[str, int] = dict(
+            session.rows("SELECT name, value FROM counter WHERE experiment = ?", mine)
+        )
         for place in sorted({*population, *self._population}):
             ours, theirs = self._population.get(place, [0] * 3), population.get(place, [0] * 3)
             if ours != theirs:
@@ -128,7 +128,8 @@ class _Counting:
             ours, theirs = self._tally.get(cell, [0, 0]), tally.get(cell, [0, 0])
             if ours != theirs:
                 wrong.append(f"sums of epoch, variant and metric {cell}: {theirs}, not {ours}")
-        for name in ("outcomes", "unexposed", "counted", "early", "late"):
-            if self.counters[name] != kept.get(name, 0):
-                wrong.append(f"{name}: kept {kept.get(name, 0)}, counted {self.counters[name]}")
-        return wrong
+        return wrong + [
+            f"{name}: kept {kept.get(name, 0)}, counted {self.counters[name]}"
+            for name in ("outcomes", "unexposed", "counted", "early", "late")
+            if self.counters[name] != kept.get(name, 0)
+        ]

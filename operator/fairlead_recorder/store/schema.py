@@ -77,11 +77,7 @@ def migrate(session: Session) -> int:
             f"at {kinds['int']} NOT NULL)"
         )
         [(version,)] = session.rows("SELECT coalesce(max(version), 0) FROM migration")
-        if version > len(_MIGRATIONS):
-            raise UnavailableError(
-                f"the database has version {version} of the tables and this program knows "
-                f"{len(_MIGRATIONS)}: use the newer program, or an older copy of the database"
-            )
+        _check(version)
         for number, statements in enumerate(_MIGRATIONS[version:], start=version + 1):
             for statement in statements:
                 session.run(statement.format(**kinds))
@@ -91,3 +87,11 @@ def migrate(session: Session) -> int:
         session.rollback()
         raise
     return len(_MIGRATIONS)
+
+
+def _check(version: int) -> None:
+    if version > len(_MIGRATIONS):
+        raise UnavailableError(
+            f"the database has version {version} of the tables and this program knows "
+            f"{len(_MIGRATIONS)}: use the newer program, or an older copy of the database"
+        )

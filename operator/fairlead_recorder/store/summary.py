@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from fairlead_operator.stats.aggregates import Binary, Moments
 from fairlead_operator.stats.ratio import Epoch as RatioEpoch
@@ -122,7 +121,7 @@ def read(session: Session, experiment: Experiment, now: int) -> Summary:
         arms.setdefault(epoch, {})[variants[variant]] = Arm(
             units=units, departed=departed, crossed=crossed, sums=sums.get((epoch, variant), {})
         )
-    found = dict(
+    found: dict[str, int] = dict(
         session.rows("SELECT name, value FROM counter WHERE experiment = ?", (experiment.id,))
     )
     return Summary(
@@ -159,62 +158,3 @@ def _epochs(
             )
         )
     return tuple(made)
-
-
-def as_json(summary: Summary) -> dict[str, Any]:
-    """Return a summary as the HTTP interface says it."""
-    definition = summary.definition
-    return {
-        "uid": definition.uid,
-        "namespace": definition.namespace,
-        "name": definition.name,
-        "registeredAt": summary.registered,
-        "endedAt": summary.ended,
-        "at": summary.at,
-        "settling": summary.settling,
-        "variants": list(definition.variants),
-        "metrics": [{"name": m.name, "type": m.type, "goal": m.goal} for m in definition.metrics],
-        "epochs": [
-            {
-                "epoch": epoch.number,
-                "startedAt": epoch.started,
-                "slots": dict(epoch.slots),
-                "stayingSlots": dict(epoch.staying),
-                "arms": {
-                    name: {
-                        "units": arm.units,
-                        "departed": arm.departed,
-                        "crossed": arm.crossed,
-                        "metrics": {
-                            m.name: _sums(arm, m.name, m.type) for m in definition.metrics
-                        },
-                    }
-                    for name, arm in epoch.arms.items()
-                },
-            }
-            for epoch in summary.epochs
-        ],
-        "counters": dict(summary.counters),
-        "gaps": {
-            "count": summary.gaps.count,
-            "seconds": round(summary.gaps.lasted / 1_000_000, 3),
-            "latest": [
-                {"from": gap.started, "to": gap.ended, "reason": gap.reason}
-                for gap in summary.gaps.latest
-            ],
-        },
-    }
-
-
-def _sums(arm: Arm, metric: str, kind: MetricType) -> dict[str, Any]:
-    total, squares = arm.sums.get(metric, (0, 0))
-    if kind == "binary":
-        return {"count": arm.units, "successes": total}
-    return {
-        "count": arm.units,
-        "total": total / 10**6,
-        "squares": squares / 10**12,
-        # The same exactly: integers that no JSON number can hold.
-        "totalMillionths": str(total),
-        "squaresTrillionths": str(squares),
-    }

@@ -46,7 +46,9 @@ class Deltas:
         self._population: defaultdict[tuple[int, int], list[int]] = defaultdict(lambda: [0, 0, 0])
         self.counters: Counter[str] = Counter()
 
-    def unit(self, epoch: int, variant: int, *, units: int = 0, departed: int = 0, crossed: int = 0) -> None:
+    def unit(
+        self, epoch: int, variant: int, *, units: int = 0, departed: int = 0, crossed: int = 0
+    ) -> None:
         """Count units."""
         cell = self._population[epoch, variant]
         cell[0] += units

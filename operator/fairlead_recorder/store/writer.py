@@ -121,7 +121,7 @@ class Writer:
     def _together(self, jobs: list[_Job]) -> None:
         try:
             self._transaction(jobs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - it is answered, or logged by `_named`
             if len(jobs) > 1:
                 for job in jobs:
                     self._together([job])
