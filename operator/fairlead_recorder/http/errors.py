@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from fairlead_recorder.store.errors import (
     BusyError,
     ConflictError,
+    InvalidError,
     StoreError,
     UnavailableError,
     UnknownExperimentError,
@@ -22,6 +23,7 @@ log = logging.getLogger(__name__)
 _STATUS: dict[type[StoreError], int] = {
     UnknownExperimentError: 404,
     ConflictError: 409,
+    InvalidError: 422,
     BusyError: 503,
     UnavailableError: 503,
 }
@@ -99,7 +101,9 @@ async def middleware(
         )
     except StoreError as error:
         status = _STATUS[type(error)]
-        return refused(status, str(error), retry_after_s=1 if status == 503 else None)
+        problems = error.problems if isinstance(error, InvalidError) else None
+        retry = 1 if status == 503 else None
+        return refused(status, str(error), problems=problems, retry_after_s=retry)
     except web.HTTPRequestEntityTooLarge as error:
         return refused(413, f"{error.text}: send less at once")
     except web.HTTPException as error:

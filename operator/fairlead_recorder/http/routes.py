@@ -24,7 +24,7 @@ from fairlead_recorder.http.wire import (
 )
 from fairlead_recorder.store import experiments, forgetting, outcomes, summary
 from fairlead_recorder.store.database import Session
-from fairlead_recorder.store.errors import ConflictError, UnknownExperimentError
+from fairlead_recorder.store.errors import ConflictError, InvalidError, UnknownExperimentError
 from fairlead_recorder.store.events import (
     MICROSECONDS,
     SCALE,
@@ -214,7 +214,7 @@ def _outcomes(experiment: Experiment, batch: Sequence[OutcomeIn], at: int) -> li
     """Return a batch as the store takes it.
 
     Raises:
-        RefusedError: Something does not fit the experiment; nothing of the batch is taken.
+        InvalidError: Something does not fit the experiment; nothing of the batch is taken.
     """
     problems: list[str] = []
     made: list[Outcome] = []
@@ -238,6 +238,5 @@ def _outcomes(experiment: Experiment, batch: Sequence[OutcomeIn], at: int) -> li
             continue
         problems.append(f"outcomes.{index}: {problem}")
     if problems:
-        raise RefusedError(422, "outcomes do not fit the experiment; none was taken",
-                           problems=problems)  # fmt: skip
+        raise InvalidError("outcomes do not fit the experiment; none was taken", problems)
     return made

@@ -109,7 +109,9 @@ class ExperimentIn(_Wire):
 
     uid: str = Field(pattern=_UID, description="UID of the resource.")
     salt: str = Field(pattern=_SALT, description="What the router puts before the user.")
-    variants: list[VariantName] = Field(min_length=2, max_length=8)
+    variants: list[VariantName] = Field(
+        min_length=2, max_length=8, json_schema_extra={"uniqueItems": True}
+    )
     metrics: list[MetricIn] = Field(min_length=1, max_length=16)
     outcome_window_seconds: int = Field(ge=1, le=31_536_000)
     epochs: list[EpochIn] = Field(default=[], max_length=1_000)

@@ -79,7 +79,8 @@ class Writer:
         """Have a change made; the future is done when it is durable.
 
         Args:
-            change: A function of the session only: it may be called again after a rollback.
+            change: A function of the session only: it may be called again after a rollback. It
+                raises a StoreError only before it has written anything.
             rows: About how many rows it writes.
 
         Raises:
@@ -134,23 +135,23 @@ class Writer:
         session = self._open()
         try:
             session.begin()
-            results = [job.change(session) for job in jobs]
+            results = [_result(job, session) for job in jobs]
             session.commit()
-        except StoreError:
-            session.rollback()
-            raise
         except BaseException:
             # Whatever it was: the next transaction has a fresh connection.
+            self._session = None
             with contextlib.suppress(Exception):
                 session.rollback()
             with contextlib.suppress(Exception):
                 session.close()
-            self._session = None
             raise
         self._done(jobs)
         self._committed(time.monotonic() - began, len(jobs), sum(job.rows for job in jobs))
         for job, result in zip(jobs, results, strict=True):
-            job.future.set_result(result)
+            if isinstance(result, StoreError):
+                job.future.set_exception(result)
+            else:
+                job.future.set_result(result)
 
     def _open(self) -> Session:
         if self._session is None:
@@ -160,6 +161,14 @@ class Writer:
     def _done(self, jobs: list[_Job]) -> None:
         with self._lock:
             self._waiting -= sum(job.rows for job in jobs)
+
+
+def _result(job: _Job, session: Session) -> object:
+    """Return what a change returns, or why it changed nothing; that harms no other change."""
+    try:
+        return job.change(session)
+    except StoreError as error:
+        return error
 
 
 def _named(error: Exception) -> Exception:
