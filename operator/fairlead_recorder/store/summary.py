@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fairlead_operator.stats.aggregates import Binary, Moments
-from fairlead_operator.stats.ratio import Epoch as RatioEpoch
 from fairlead_recorder.store import departures, gaps
 from fairlead_recorder.store.database import Session
 from fairlead_recorder.store.events import Definition, MetricType, slots_that_stayed
 from fairlead_recorder.store.experiments import Experiment
+
+if TYPE_CHECKING:
+    from fairlead_operator.stats import ratio
 
 COUNTERS = (
     "exposures", "fallbacks", "refused", "lost", "outcomes", "counted", "unexposed", "early",
@@ -54,12 +57,14 @@ class EpochSummary:
     staying: Mapping[str, int]
     arms: Mapping[str, Arm]
 
-    def ratio(self) -> RatioEpoch | None:
+    def ratio(self) -> ratio.Epoch | None:
         """Return what the ratio check takes, None where no slot has stayed."""
         weights = tuple(float(self.staying.get(name, 0)) for name in self.arms)
         if not sum(weights):
             return None
-        return RatioEpoch(counts=tuple(arm.units for arm in self.arms.values()), weights=weights)
+        from fairlead_operator.stats import ratio
+
+        return ratio.Epoch(counts=tuple(arm.units for arm in self.arms.values()), weights=weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
