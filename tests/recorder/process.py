@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx
 
+from cluster.controlplane import free_ports
 from cluster.paths import ROOT
-from tests.router.envoy import free_ports
 
 EXPERIMENT = "/v1/experiments/shop/checkout"
 UID = "7f3c1b9e-2d64-4f0a-9a51-6b1f0e8f2c11"

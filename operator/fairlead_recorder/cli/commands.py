@@ -40,11 +40,15 @@ def chosen(session: Session, name: str) -> Experiment:
 
 def migrate(arguments: argparse.Namespace) -> int:
     """Bring the tables up to date."""
-    session = database.connect(arguments.database)
     try:
-        print(f"the tables have version {schema.migrate(session)}")  # noqa: T201
-    finally:
-        session.close()
+        session = database.connect(arguments.database)
+        try:
+            print(f"the tables have version {schema.migrate(session)}")
+        finally:
+            session.close()
+    except StoreError as error:
+        print(f"fairlead-recorder: {error}")
+        return 2
     return 0
 
 
@@ -62,11 +66,11 @@ def recount(arguments: argparse.Namespace) -> int:
                 done = counting.recount(session, one)
                 name = f"{one.definition.namespace}/{one.definition.name} ({one.definition.uid})"
                 verdict = "equal" if not done.differences else "DIFFERENT"
-                print(f"{name}: {done.units} units, {done.outcomes} outcomes: {verdict}")  # noqa: T201
+                print(f"{name}: {done.units} units, {done.outcomes} outcomes: {verdict}")
                 for difference in done.differences:
-                    print(f"  {difference}")  # noqa: T201
+                    print(f"  {difference}")
                     status = 1
     except StoreError as error:
-        print(f"fairlead-recorder: {error}")  # noqa: T201
+        print(f"fairlead-recorder: {error}")
         return 2
     return status
