@@ -7,13 +7,13 @@ from collections.abc import Iterable
 import httpx
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from tests.recorder.process import UID, Recorder
+from tests.recorder.process import Recorder
 
 Entry = tuple[str, str, str]
 """Unit, picked arm, answering variant."""
 
 
-def export(entries: Iterable[Entry], *, epoch: str = "1", uid: str = UID, at: int = 0) -> bytes:
+def export(entries: Iterable[Entry], *, epoch: str = "1", uid: str, at: int = 0) -> bytes:
     """Return an export request; times are in nanoseconds."""
     request = ExportLogsServiceRequest()
     records = request.resource_logs.add().scope_logs.add().log_records
@@ -22,7 +22,7 @@ def export(entries: Iterable[Entry], *, epoch: str = "1", uid: str = UID, at: in
         said = {"experiment": uid, "unit": unit, "arm": arm, "variant": variant, "epoch": epoch}
         for key, value in said.items():
             record.attributes.add(key=key).value.string_value = value
-    return request.SerializeToString()
+    return bytes(request.SerializeToString())
 
 
 def send(recorder: Recorder, body: bytes, kind: str = "application/x-protobuf") -> httpx.Response:

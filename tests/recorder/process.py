@@ -18,10 +18,7 @@ import httpx
 from cluster.controlplane import free_ports
 from cluster.paths import ROOT
 
-EXPERIMENT = "/v1/experiments/shop/checkout"
-UID = "7f3c1b9e-2d64-4f0a-9a51-6b1f0e8f2c11"
-DEFINITION: dict[str, Any] = {
-    "uid": UID,
+_DEFINITION: dict[str, Any] = {
     "salt": "pepper",
     "variants": ["control", "bigger"],
     "metrics": [{"name": "conversion", "type": "binary"}, {"name": "revenue", "type": "mean"}],
@@ -38,7 +35,12 @@ DEFINITION: dict[str, Any] = {
 
 @dataclass
 class Recorder:
-    """A running recorder."""
+    """A running recorder, and an experiment of its.
+
+    Attributes:
+        uid: UID of the experiment.
+        name: Its name; it is in the namespace `shop`.
+    """
 
     database: str
     folder: Path
@@ -47,10 +49,20 @@ class Recorder:
     flags: tuple[str, ...]
     env: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
+    uid: str = "uid-0"
+    name: str = "checkout"
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def path(self) -> str:
+        return f"/v1/experiments/shop/{self.name}"
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        return {"uid": self.uid, **_DEFINITION}
 
     @property
     def pid(self) -> int:
@@ -106,10 +118,10 @@ class Recorder:
         return answer.json()
 
     def summary(self) -> Any:
-        return self.get(f"{EXPERIMENT}/summary")
+        return self.get(f"{self.path}/summary")
 
     def register(self) -> None:
-        answer = self.put(EXPERIMENT, DEFINITION)
+        answer = self.put(self.path, self.definition)
         assert answer.status_code == 200, answer.text
 
     def command(self, *argv: str) -> subprocess.CompletedProcess[str]:

@@ -11,7 +11,7 @@ import pytest
 from cluster import controlplane
 from cluster.controlplane import ControlPlane, write_kubeconfig
 from fairlead_recorder.http.access import AUDIENCE
-from tests.recorder.process import DEFINITION, EXPERIMENT, Recorder, recorder
+from tests.recorder.process import Recorder, recorder
 from tests.recorder.schemathesis import conforms
 
 pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(300)]
@@ -46,7 +46,9 @@ def served(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("recorder")
     kubeconfig = folder / "kubeconfig"
     own = plane.kubectl("create", "token", "recorder", "-n", "fairlead-system").strip()
-    write_kubeconfig(kubeconfig, server=plane.server, authority=plane.authority, token=own)
+    write_kubeconfig(
+        kubeconfig, server=plane.server, authority=plane.directory / "ca.crt", token=own
+    )
     with recorder(
         f"sqlite:///{folder}/recorder.db", folder, f"--operators={_OPERATOR}",
         "--outcomes-per-second=1000000", "--requests-per-second=100000",
@@ -69,7 +71,7 @@ def bearer(plane: ControlPlane, namespace: str, account: str) -> dict[str, str]:
 def operator(plane: ControlPlane, served: Recorder) -> dict[str, str]:
     """Return the operator's header, after it has registered an experiment."""
     headers = bearer(plane, "fairlead-system", "operator")
-    assert served.put(EXPERIMENT, DEFINITION, **headers).status_code == 200
+    assert served.put(served.path, served.definition, **headers).status_code == 200
     return headers
 
 
@@ -77,7 +79,7 @@ def operator(plane: ControlPlane, served: Recorder) -> dict[str, str]:
 def test_an_application_writes_for_its_own_namespace_only(
     plane: ControlPlane, served: Recorder
 ) -> None:
-    path = f"{EXPERIMENT}/outcomes"
+    path = f"{served.path}/outcomes"
     web = bearer(plane, "shop", "web")
     assert served.post(path, _OUTCOMES, **web).status_code == 200
     other = served.post(path, _OUTCOMES, **bearer(plane, "bank", "web"))
@@ -85,7 +87,7 @@ def test_an_application_writes_for_its_own_namespace_only(
     assert other.json()["error"] == (
         "system:serviceaccount:bank:web may not write for namespace shop"
     )
-    units = f"{served.url}{EXPERIMENT}/units?unit=nobody"
+    units = f"{served.url}{served.path}/units?unit=nobody"
     assert httpx.delete(units, headers=web, trust_env=False).status_code == 200
     refused = httpx.delete(units, headers=bearer(plane, "bank", "web"), trust_env=False)
     assert refused.status_code == 403
@@ -95,19 +97,19 @@ def test_the_operator_alone_registers_and_writes_everywhere(
     plane: ControlPlane, served: Recorder, operator: dict[str, str]
 ) -> None:
     web = bearer(plane, "shop", "web")
-    refused = served.put(EXPERIMENT, DEFINITION, **web)
+    refused = served.put(served.path, served.definition, **web)
     assert refused.status_code == 403
     assert "not the operator" in refused.json()["error"]
-    ended = httpx.delete(f"{served.url}{EXPERIMENT}?uid=x", headers=web, trust_env=False)
+    ended = httpx.delete(f"{served.url}{served.path}?uid=x", headers=web, trust_env=False)
     assert ended.status_code == 403
-    assert served.post(f"{EXPERIMENT}/outcomes", _OUTCOMES, **operator).status_code == 200
+    assert served.post(f"{served.path}/outcomes", _OUTCOMES, **operator).status_code == 200
 
 
 @pytest.mark.usefixtures("operator")
 def test_without_a_token_for_this_audience_nobody_writes_and_everybody_reads(
     plane: ControlPlane, served: Recorder
 ) -> None:
-    path = f"{EXPERIMENT}/outcomes"
+    path = f"{served.path}/outcomes"
     nothing = served.post(path, _OUTCOMES)
     assert (nothing.status_code, nothing.headers["www-authenticate"]) == (401, "Bearer")
     for wrong in (
@@ -131,7 +133,7 @@ def test_schemathesis_finds_nothing(
 def test_a_known_token_works_while_the_api_server_is_away_and_a_new_one_waits(
     plane: ControlPlane, served: Recorder
 ) -> None:
-    path = f"{EXPERIMENT}/outcomes"
+    path = f"{served.path}/outcomes"
     known, new = bearer(plane, "shop", "web"), bearer(plane, "shop", "web")
     assert served.post(path, _OUTCOMES, **known).status_code == 200
     plane.kill_apiserver()

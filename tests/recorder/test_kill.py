@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from tests.recorder import otlp
-from tests.recorder.process import EXPERIMENT, Recorder, recorder
+from tests.recorder.process import Recorder, recorder
 from tests.recorder.worlds import arm_of
 from tests.router.asking import eventually
 
@@ -46,9 +46,7 @@ async def sender(url: str, waiting: list[list[dict[str, object]]], acknowledged:
             body = orjson.dumps({"outcomes": batch})
             while True:
                 try:
-                    answer = await client.post(
-                        f"{url}{EXPERIMENT}/outcomes", content=body, headers=headers
-                    )
+                    answer = await client.post(url, content=body, headers=headers)
                     if answer.status_code == 200:
                         break
                 except httpx.TransportError:
@@ -66,12 +64,16 @@ async def test_nothing_acknowledged_is_lost_and_nothing_counts_twice(
 ) -> None:
     with recorder(url, tmp_path) as served:
         served.register()
-        entries = [(f"pepper:u{i}", *[arm_of(f"u{i}")] * 2) for i in range(_UNITS)]
-        assert otlp.send(served, otlp.export(entries, at=time.time_ns())).status_code == 200
+        entries = [(f"pepper:u{i}", arm_of(f"u{i}"), arm_of(f"u{i}")) for i in range(_UNITS)]
+        assert (
+            otlp.send(served, otlp.export(entries, uid=served.uid, at=time.time_ns())).status_code
+            == 200
+        )
         waiting = batches()
         every = [one for batch in waiting for one in batch]
         acknowledged: list[str] = []
-        senders = [asyncio.create_task(sender(served.url, waiting, acknowledged)) for _ in range(8)]
+        path = f"{served.url}{served.path}/outcomes"
+        senders = [asyncio.create_task(sender(path, waiting, acknowledged)) for _ in range(8)]
         for round_ in range(_KILLS):
             part = _OUTCOMES * (round_ + 1) // (_KILLS + 2)
             await eventually(lambda: len(acknowledged) >= part, 200)  # noqa: B023 - waited for here

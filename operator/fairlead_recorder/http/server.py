@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -18,10 +19,12 @@ from fairlead_recorder.http.errors import answer
 from fairlead_recorder.http.ingest import Ingest
 from fairlead_recorder.http.recorder import Recorder, Settings
 from fairlead_recorder.http.routes import Routes
-from fairlead_recorder.http.tokenreview import TokenReviews
 from fairlead_recorder.http.upkeep import Upkeep
 from fairlead_recorder.store import database, schema
 from fairlead_recorder.store.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from fairlead_recorder.http.tokenreview import TokenReviews
 
 log = logging.getLogger(__name__)
 MOST_BYTES = 8 * 1024 * 1024
@@ -35,7 +38,11 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    reviews = await TokenReviews.connect() if settings.authenticate else None
+    reviews: TokenReviews | None = None
+    if settings.authenticate:
+        from fairlead_recorder.http.tokenreview import TokenReviews
+
+        reviews = await TokenReviews.connect()
     recorder = Recorder(settings, Access(reviews, settings.operators))
     try:
         if await _migrated(settings, stop):
