@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import httpx
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
+from fairlead_recorder.http.otlp import Request
 from tests.recorder.process import Recorder
 
 Entry = tuple[str, str, str]
@@ -15,13 +15,13 @@ Entry = tuple[str, str, str]
 
 def export(entries: Iterable[Entry], *, epoch: str = "1", uid: str, at: int = 0) -> bytes:
     """Return an export request; times are in nanoseconds."""
-    request = ExportLogsServiceRequest()
+    request = Request()
     records = request.resource_logs.add().scope_logs.add().log_records
     for unit, arm, variant in entries:
         record = records.add(time_unix_nano=at)
         said = {"experiment": uid, "unit": unit, "arm": arm, "variant": variant, "epoch": epoch}
         for key, value in said.items():
-            record.attributes.add(key=key).value.string_value = value
+            record.attributes.add(key=key.encode()).value.string_value = value.encode()
     return bytes(request.SerializeToString())
 
 

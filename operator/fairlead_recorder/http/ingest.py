@@ -88,6 +88,8 @@ def record(session: Session, uid: str, entries: Sequence[otlp.Entry]) -> Counter
 
 def exposure(experiment: Experiment, entry: otlp.Entry) -> Exposure | str:
     """Return the exposure that an entry is, or `fallback` or `refused`."""
+    if entry.unit is None:
+        return "refused"
     salt, _, user = entry.unit.partition(f"{experiment.definition.salt}:")
     if salt or not user or len(user) > LONGEST_UNIT or entry.epoch < 0:
         return "refused"
