@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,7 +43,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
 
 
 @pytest.fixture(scope="module")
-def served(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
+def shared(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recorder]:
     """Run a recorder that asks this API server."""
     folder = tmp_path_factory.mktemp("recorder")
     kubeconfig = folder / "kubeconfig"
@@ -55,6 +57,16 @@ def served(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Ite
         env={"KUBECONFIG": str(kubeconfig)},
     ) as started:  # fmt: skip
         yield started
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def served(shared: Recorder) -> Recorder:
+    """Return the recorder with a name for an experiment of the test's own."""
+    number = next(_numbers)
+    return dataclasses.replace(shared, uid=f"uid-{number}", name=f"checkout-{number}")
 
 
 def token(plane: ControlPlane, namespace: str, account: str, audience: str = AUDIENCE) -> str:
@@ -120,7 +132,7 @@ def test_without_a_token_for_this_audience_nobody_writes_and_everybody_reads(
         answer = served.post(path, _OUTCOMES, authorization=f"Bearer {wrong}")
         assert answer.status_code == 401
         assert AUDIENCE in answer.json()["error"]
-    assert served.summary()["name"] == "checkout"
+    assert served.summary()["name"] == served.name
 
 
 def test_schemathesis_finds_nothing(
