@@ -11,7 +11,7 @@ from fairlead_recorder.store.errors import UnavailableError
 
 _TYPES = {"int": "INTEGER", "text": "TEXT", "bytes": "BLOB"}
 _BUSY_MS = 30_000
-_CACHE_KIB = 65_536
+_CACHE_KIB = 32_768
 
 
 class Sqlite:
