@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 VENVS := $(HOME)/.cache/fairlead/venv
-SOURCES := operator/fairlead_cli operator/fairlead_operator runtime/fairlead_runtime
+SOURCES := operator/fairlead_cli operator/fairlead_operator operator/fairlead_recorder runtime/fairlead_runtime
 CHECKED := $(SOURCES) cluster tests bench examples
 WORKERS ?= 2
 PYTEST := -q --durations=5
