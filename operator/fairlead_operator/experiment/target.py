@@ -17,7 +17,7 @@ from fairlead_operator.experiment import memory as memory_module
 from fairlead_operator.experiment.facts import Rival, Snapshot
 from fairlead_operator.experiment.memory import Memory
 from fairlead_operator.traffic.errors import TrafficError
-from fairlead_operator.traffic.split import Arm, Split
+from fairlead_operator.traffic.split import Arm, Recorded, Split
 
 Resource = Mapping[str, Any]
 """An Experiment as the API server gives it."""
@@ -82,14 +82,19 @@ def wanted_split(target: str, experiments: Iterable[Resource]) -> Split | None:
     for each, memory in found:
         if _target(each) == target:
             try:
-                return split_of(each["metadata"]["name"], memory)
-            except TrafficError:
+                return split_of(each["metadata"]["name"], each["metadata"]["uid"], memory)
+            except (TrafficError, IndexError):
                 return None  # status makes no sense to this version: nobody is split by it
     return None
 
 
-def split_of(experiment: str, memory: Memory) -> Split:
+def split_of(experiment: str, uid: str, memory: Memory) -> Split:
     """Return the split that an Experiment's memory asks for.
+
+    Args:
+        experiment: Its name, which each answer says.
+        uid: Its UID, by which the recorder knows it.
+        memory: What its status remembers.
 
     Raises:
         TrafficError: No router could do it.
@@ -100,6 +105,7 @@ def split_of(experiment: str, memory: Memory) -> Split:
         header=memory.header,
         salt=memory.salt,
         experiment=experiment,
+        recorded=Recorded(uid=uid, epoch=memory.epochs[-1].number),
     )
 
 

@@ -103,7 +103,7 @@ class Facts:
             memory=memory,
             members=members,
             rivals=target.rivals(spec.target, meta["name"], others),
-            live_since=self._live_since(namespace, spec.target, meta["name"], memory),
+            live_since=self._live_since(resource, spec.target, memory),
             windows=await self._windows(namespace, meta["name"], spec, memory, now),
         )
 
@@ -160,15 +160,17 @@ class Facts:
         return self._inputs[key]
 
     def _live_since(
-        self, namespace: str, name: str, experiment: str, memory: Memory
+        self, experiment: Mapping[str, Any], name: str, memory: Memory
     ) -> dt.datetime | None:
         """Return since when every router carries out just the split that status wants."""
-        resource = self._cache.model_deployment((namespace, name))
+        meta = experiment["metadata"]
+        resource = self._cache.model_deployment((meta["namespace"], name))
         address = memories.read(((resource or {}).get("status") or {}).get("traffic"))
         if address is None or address.state is not AddressState.SPLIT or not memory.split:
             return None
         written = address.configuration
-        if written is None or written.split != target.split_of(experiment, memory):
+        wanted = target.split_of(meta["name"], meta["uid"], memory)
+        if written is None or written.split != wanted:
             return None
         return address.confirmed_at
 

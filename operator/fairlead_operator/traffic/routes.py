@@ -92,7 +92,8 @@ def _keyed(split: Split, header: str, protocol: str, mirror: Json, settings: Set
         "hash_policy": [{"header": {"header_name": names.UNIT_HEADER}}],
     }
     made = _route({"headers": present}, action, mirror, settings)
-    if split.recorded is not None:
+    # Where one arm has everything, as before a split and after it, nobody is exposed to anything.
+    if split.recorded is not None and len({run.arm for run in split.table}) > 1:
         made["metadata"] = exposures.of_route(split.recorded)
     return made
 
