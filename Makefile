@@ -96,16 +96,18 @@ test-control-plane: $(STAMP)  ## The part of `make test` that needs a control pl
 .PHONY: test-node
 test-node: $(STAMP)  ## The part of `make test` that needs a node, and what takes as long beside it
 	$(PY) -m pytest $(PYTEST) tests/images tests/cluster tests/examples tests/simulation
-	$(PY) -m pytest $(PYTEST) tests/e2e
+	$(PY) -m pytest $(PYTEST) tests/e2e -m "not slow"
 
 .PHONY: test-integrations
-test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router
+test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, splits for an hour
 	$(PY) -m pytest $(PYTEST) tests/functional -m slow
 	$(PY) -m pytest $(PYTEST) tests/router
+	$(PY) -m pytest $(PYTEST) tests/e2e -m slow
 
 .PHONY: soak
-soak: $(STAMP)  ## 200,000 malformed requests against the runtime (about four minutes)
+soak: $(STAMP)  ## 200,000 malformed requests, then half of saturation for ten minutes (needs wrk)
 	MALFORMED=200000 $(PY) -m pytest $(PYTEST) tests/functional/test_malformed.py --timeout 900
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime.soak --seconds $(or $(SOAK_SECONDS),600)
 
 .PHONY: bench-operator
 bench-operator: $(STAMP)  ## 300 ModelDeployments at once on a control plane with kwok
@@ -129,6 +131,18 @@ bench-runtime: $(STAMP) $(PEER_STAMPS)  ## The runtime beside its peers, on loop
 .PHONY: bench-statistics
 bench-statistics: $(STAMP)  ## A thousand looks at Experiments with and without a difference
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.statistics
+
+.PHONY: bench-router
+bench-router: $(STAMP)  ## What a router adds to the runtime alone, on loopback (needs wrk)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.router
+
+.PHONY: bench-drift
+bench-drift: $(STAMP)  ## What counting drift costs a row, in memory and in throughput (needs wrk)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.serving
+
+.PHONY: bench-drift-decisions
+bench-drift-decisions: $(STAMP)  ## How often drift alarms are false, and how soon right (simulated)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.decisions
 
 .PHONY: clean
 clean:  ## Undo: the cluster and everything it left, build products, the environment

@@ -20,6 +20,7 @@ from fairlead_operator.kube.errors import UnreachableError
 from fairlead_operator.kube.kinds import CHILDREN, MODEL_DEPLOYMENT
 from fairlead_operator.kube.lease import Lease
 from fairlead_operator.planning import names
+from fairlead_operator.reconcile.drift import ReadDrift
 from fairlead_operator.reconcile.experimentfacts import Facts
 from fairlead_operator.reconcile.experiments import Experimenter
 from fairlead_operator.reconcile.loop import Loop
@@ -74,6 +75,7 @@ class Rig:
         self.settings = dataclasses.replace(settings, namespaces=(namespace,))
         self.metrics = Metrics()
         self.routers: ReadRouters = nobody
+        self.drift: ReadDrift | None = None
         self.recorder = Recorder(settings.recorder_url)
         self.inputs: dict[str, tuple[Input, ...]] = {}
         """What the pods of a ModelDeployment say they take."""
@@ -107,7 +109,7 @@ class Rig:
         """Forget everything, as a new process would."""
         self.cache = Cache()
         self.reconciler = Reconciler(
-            self.cluster, self.cache, self.settings, self.metrics, self._read_routers
+            self.cluster, self.cache, self.settings, self.metrics, self._read_routers, self.drift
         )
         facts = Facts(
             self.cluster, self.cache, self._ask_inputs, self._requests,

@@ -32,10 +32,11 @@ def drift(target: options.Target, name: str, *, form: str) -> None:
     """
     cluster = target.connect()
     model = cluster.get(kinds.MODEL_DEPLOYMENT, cluster.namespace, resource_name(name))
-    scores, unread = _scores(cluster, reading.name(model))
+    read, scores, unread = _scores(cluster, reading.name(model))
     document = {
         "name": reading.name(model),
         **view.verdict(model),
+        "pods": read,
         "scores": scores,
         "unread": unread,
     }
@@ -45,10 +46,11 @@ def drift(target: options.Target, name: str, *, form: str) -> None:
     output.show(view.text(document))
 
 
-def _scores(cluster: Cluster, name: str) -> tuple[list[JSON], list[JSON]]:
-    """Return the scores of each pod, and the pods that did not answer."""
+def _scores(cluster: Cluster, name: str) -> tuple[list[str], list[JSON], list[JSON]]:
+    """Return the pods that were read, their scores, and the pods that did not answer."""
     pods = cluster.list(kinds.POD, cluster.namespace, f"{names.OWNER_LABEL}={name}")
     running = [pod for pod in pods if reading.status(pod).get("phase") == "Running"]
+    read: list[str] = []
     scores: list[JSON] = []
     unread: list[JSON] = []
     for pod in running[:_MOST_PODS]:
@@ -62,10 +64,11 @@ def _scores(cluster: Cluster, name: str) -> tuple[list[JSON], list[JSON]]:
         if answer.status != 200:
             unread.append({"pod": where, "message": f"its metrics answered {answer.status}"})
             continue
+        read.append(where)
         labels = reading.mapping(reading.meta(pod).get("labels"))
         about = {"pod": where, "revision": labels.get(names.REVISION_LABEL)}
         scores += [{**about, **each} for each in view.scores(answer.body.decode())]
-    return scores, unread
+    return read, scores, unread
 
 
 def _port(pod: Mapping[str, Any]) -> int:

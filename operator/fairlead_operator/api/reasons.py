@@ -13,6 +13,7 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     AVAILABLE = "Available"
+    DRIFTED = "Drifted"
 
 
 class Reason(StrEnum):
@@ -136,4 +137,11 @@ class Reason(StrEnum):
     PINNED_BY_EXPERIMENT = (
         "PinnedByExperiment",
         "An Experiment measures the present revision: a new one waits until it has ended.",
+    )
+    DRIFTED = "Drifted", "Inputs or predictions are no longer those of the model's training."
+    NO_DRIFT = "NoDrift", "Inputs and predictions are those of the model's training."
+    TOO_FEW_ROWS = "TooFewRows", "Too little has been counted to judge drift."
+    PROFILE_UNUSABLE = (
+        "ProfileUnusable",
+        "The pods cannot use their drift profile, or count with different ones.",
     )

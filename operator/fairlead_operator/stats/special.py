@@ -44,6 +44,11 @@ def chi_squared_tail(statistic: float, degrees: float) -> float:
     return float(special.chdtrc(degrees, statistic))
 
 
+def chi_squared_limit(probability: float, degrees: float) -> float:
+    """Return x with P(X > x) of a chi-squared X equal to the probability."""
+    return float(special.chdtri(degrees, probability))
+
+
 def log_gamma(value: FloatArray) -> FloatArray:
     """Return the logarithm of the gamma function."""
     return np.asarray(special.gammaln(value), dtype=np.float64)

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import faulthandler
+import logging
+import os
+import threading
+import time
 
 from fairlead_runtime.cli import fetching, report
 from fairlead_runtime.cli.version import version
+
+log = logging.getLogger(__name__)
+MODEL_THREADS = "model"
+_LAST_RUN_S = 1.0
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     path = fetching.resolve(args.model)
     threads = args.threads or cpu_limit()
 
+    engines: list[OnnxEngine] = []
+
     def make() -> tuple[OnnxEngine, str]:
         if not path.is_file():
             raise EngineError(f"there is no file {path}")
@@ -36,7 +48,9 @@ def run(args: argparse.Namespace) -> int:
             threads=threads,
             asked=Asked(args.provider),
             fallback=args.provider_fallback == "on",
+            spinning=args.spinning == "on",
         )
+        engines.append(engine)
         model.runs_with(engine.provider)
         return engine, digest_of(path)
 
@@ -49,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
             max_rows=args.max_batch_size,
             max_delay_s=args.max_batch_delay_ms,
             max_waiting=args.max_queue,
+            max_waiting_bytes=args.max_queue_mib << 20,
             workers=max(1, cpu_limit() // threads),
         ),
     )
@@ -58,6 +73,8 @@ def run(args: argparse.Namespace) -> int:
     except WatchError as error:
         report.failed("Crashed", str(error))
         return 1
+    # A model that crashes takes the process with it; where, the log should say.
+    faulthandler.enable()
     try:
         uvloop.run(
             serve(
@@ -69,6 +86,8 @@ def run(args: argparse.Namespace) -> int:
                 edge=args.http_edge,
                 limits=Limits(
                     max_body_bytes=args.max_body_mib << 20,
+                    max_connections=args.max_connections,
+                    max_held_bytes=max(args.max_queue_mib, args.max_body_mib) << 20,
                     keep_alive_s=args.keep_alive_s,
                     header_s=args.header_timeout_s,
                     body_s=args.body_timeout_s,
@@ -86,4 +105,20 @@ def run(args: argparse.Namespace) -> int:
     except (ListenError, ProviderError) as error:
         report.failed("Crashed", str(error))
         return 1
+    finally:
+        for engine in engines:
+            engine.stop()
+    _end_without_the_model()
     return 0
+
+
+def _end_without_the_model() -> None:
+    """End the process where a run of the model goes on for ever: Python would wait for it."""
+    deadline = time.monotonic() + _LAST_RUN_S
+    for thread in threading.enumerate():
+        if thread.name.startswith(MODEL_THREADS):
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                log.warning("a run of the model goes on: the process ends without it")
+                atexit._run_exitfuncs()  # noqa: SLF001 - what was fetched is deleted all the same
+                os._exit(0)

@@ -22,6 +22,7 @@ class Listener:
         self.loop = asyncio.get_running_loop()
         self.date = b""
         self.draining = False
+        self.held_bytes = 0
         self.connections: set[Connection] = set()
         self._max_age_s = max_connection_age_s
         self._server: asyncio.Server | None = None
@@ -36,6 +37,11 @@ class Listener:
     def closed(self, connection: Connection) -> None:
         """Note that a connection has gone."""
         self.connections.discard(connection)
+
+    @property
+    def crowd(self) -> int:
+        """How many connections there are."""
+        return len(self.connections)
 
     async def open(self, host: str, port: int) -> int:
         """Begin to listen and return the port.
