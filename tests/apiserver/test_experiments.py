@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,9 +12,10 @@ from cluster.controlplane import ControlPlane
 from fairlead_operator.experiment.facts import Input
 from fairlead_operator.kube.kinds import EXPERIMENT, MODEL_DEPLOYMENT
 from fairlead_operator.traffic.counts import Counts, Window
-from tests.apiserver.api import JSON, Api, condition
-from tests.apiserver.experimenting import USERS, Trial, one_in
+from tests.apiserver.api import JSON, Api, a_model, condition, until
+from tests.apiserver.experimenting import USERS, Trial, an_experiment, one_in
 from tests.apiserver.kubelet import Kubelet
+from tests.apiserver.process import OperatorProcess
 from tests.apiserver.rig import SETTINGS, Killed, Rig
 from tests.builders import later
 from tests.recorder.process import Recorder, recorder
@@ -370,3 +371,40 @@ async def change_scaling(trial: Trial, replicas: int) -> None:
     await trial.kubelet.scale(await trial.revision("ranker"), replicas)
     await trial.kubelet.start(await trial.revision("ranker"), replicas)
     await trial.go(61)
+
+
+async def test_a_real_operator_follows_an_experiment_and_what_it_is_about(
+    api: Api,
+    namespace: str,
+    kubelet: Kubelet,
+    new_operator: Callable[..., OperatorProcess],
+    counting: Recorder,
+) -> None:
+    """Watches, queue, rights and the recorder's client, as a process: pods have no address here."""
+    await new_operator("--recorder-url", counting.url, "--resync-seconds", "300").start()
+    await api.create(EXPERIMENT, namespace, an_experiment())
+
+    async def reason() -> str:
+        live = await api.get(EXPERIMENT, namespace, "checkout") or {}
+        return str((live.get("status") or {}).get("reason"))
+
+    async def says(wanted: str) -> bool:
+        return await reason() == wanted
+
+    await until("the target is missed", lambda: says("TargetMissing"))
+    await api.create(MODEL_DEPLOYMENT, namespace, a_model("ranker"))
+    await until("the arm is missed", lambda: says("ArmMissing"))
+    await api.create(MODEL_DEPLOYMENT, namespace, a_model("ranker-large"))
+    await until("the arms start", lambda: says("ArmNotReady"))
+    for name in ("ranker", "ranker-large"):
+
+        async def revision(name: str = name) -> str | None:
+            live = await api.model(namespace, name)
+            revisions = (live.get("status") or {}).get("revisions") or [{}]
+            found = revisions[0].get("name")
+            return None if found is None else str(found)
+
+        await kubelet.start(await until("a revision", revision))
+    await until("the arms are asked", lambda: says("SignatureUnknown"))
+    await api.merge(EXPERIMENT, namespace, "checkout", {"spec": {"stopped": True}})
+    await until("it is stopped", lambda: says("Stopped"))

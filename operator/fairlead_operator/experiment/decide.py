@@ -29,7 +29,9 @@ from fairlead_operator.traffic import slots, weights
 
 UNAVAILABLE_AFTER = dt.timedelta(minutes=5)
 """For so long an arm may be without a ready replica; the control answers for it meanwhile."""
-SOON_S, WATCH_S, LATER_S = 2.0, 5.0, 60.0
+SOON_S, WATCH_S, LATER_S = 1.0, 5.0, 60.0
+_ASKED = (Reason.SIGNATURE_UNKNOWN, Reason.RECORDER_UNAVAILABLE)
+"""What no watch tells of: it has to be asked for again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ def _pending(snapshot: Snapshot, now: dt.datetime) -> Decision:
             reason=wait.reason,
             message=wait.message,
             stalled=wait.stalled,
-            wake_s=LATER_S if wait.stalled else WATCH_S,
+            wake_s=WATCH_S if wait.reason in _ASKED else LATER_S,
         )
     memory = _arranged(snapshot, now)
     if memory == snapshot.memory:
@@ -102,7 +104,7 @@ def _pending(snapshot: Snapshot, now: dt.datetime) -> Decision:
         memory=memory,
         reason=Reason.SPLIT_STARTING,
         message="waits until every router carries the split",
-        wake_s=SOON_S,
+        wake_s=WATCH_S if memory == snapshot.memory else SOON_S,
     )
 
 
