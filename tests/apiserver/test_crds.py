@@ -64,6 +64,7 @@ def test_the_columns_are_those_that_people_look_at(plane: ControlPlane, namespac
             "the first metric, which decides, cannot change",
         ),
         ({"analysis": {"alphaPercent": 10}}, "alphaPercent cannot change"),
+        ({"analysis": {"outcomeWindow": "1h"}}, "outcomeWindow cannot change"),
     ],
 )
 def test_what_was_counted_is_not_made_void_by_a_change(

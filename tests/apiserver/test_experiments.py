@@ -89,6 +89,37 @@ async def test_from_the_first_user_to_a_winner_and_back(trial: Trial) -> None:
     assert refused.status_code == 409, "the recorder was not told of the end"
 
 
+async def test_the_recommended_patch_gives_the_target_the_winners_model(
+    trial: Trial, plane: ControlPlane
+) -> None:
+    await trial.serve("ranker", "ranker-large")
+    wanted = {"uri": "configmap://larger/model.onnx", "version": "9"}
+    await trial.api.merge(
+        MODEL_DEPLOYMENT, trial.namespace, "ranker-large",
+        {"spec": {"model": wanted, "runtime": {"threads": 2}}},
+    )  # fmt: skip
+    await trial.rig.settle(later(15), name="ranker-large")
+    await trial.kubelet.start(await trial.revision("ranker-large", "9"))
+    await trial.rig.settle(later(16), name="ranker-large")
+    await trial.create()
+    await trial.go()
+    await trial.routers.start(trial.kubelet)
+    await trial.go()
+    await trial.go(76)
+    await trial.expose()
+    await trial.report(lambda user, arm: one_in(2 if arm == "bigger" else 10, user))
+    status = await trial.go(61)
+    assert status["reason"] == "Decided"
+    patch = status["recommendation"]["patch"]
+    plane.kubectl("-n", trial.namespace, "patch", "mdep", "ranker", "--type=json", "--patch", patch)
+    live = await trial.api.model(trial.namespace, "ranker")
+    assert {key: live["spec"]["model"][key] for key in wanted} == wanted
+    assert live["spec"]["runtime"] == {"threads": 2}
+    await trial.go()
+    live = await trial.api.model(trial.namespace, "ranker")
+    assert live["status"]["version"] == "1", "it waits until the Experiment is gone"
+
+
 async def test_the_users_own_object_is_never_written_but_its_status(trial: Trial) -> None:
     await trial.serve("ranker", "ranker-large")
     await trial.create()

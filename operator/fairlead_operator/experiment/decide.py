@@ -377,6 +377,11 @@ def _ended(
         why=end.message,
         winner=end.winner or snapshot.memory.winner,
         mismatch_at=now if end.mismatch else snapshot.memory.mismatch_at,
+        breached=tuple(
+            (rail.metric, rail.kind, rail.variant, rail.breached_at)
+            for rail in rails
+            if rail.breached_at is not None
+        ),
     )
     memory = dataclasses.replace(memory, split=memory.phase in SPLITTING)
     return Decision(
@@ -432,7 +437,8 @@ def _watch_s(snapshot: Snapshot) -> float:
 def _progress(snapshot: Snapshot, judged: _Judged, rails: tuple[Finding, ...]) -> str:
     """Say what a verdict waits for."""
     if snapshot.aggregates is None:
-        return "the recorder does not answer: no evidence, users stay split"
+        why = snapshot.refusal or "it does not answer"
+        return f"no evidence of the recorder, and users stay split: {why}"
     if not judged.results:
         return "users whose slot has moved are leaving: the next numbers are without them"
     first, analysis = judged.results[0], snapshot.spec.analysis

@@ -34,6 +34,21 @@ Name = Annotated[
 ]
 
 
+MetricName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        json_schema_extra=rules(
+            (
+                "self.matches('^[A-Za-z][-A-Za-z0-9_]*$')",
+                "a metric's name must be letters, digits, '-' and '_', and begin with a letter",
+            )
+        ),
+    ),
+]
+
+
 def _duration(least: str, what: str) -> dict[str, Any]:
     return {
         "pattern": times.DURATION,
@@ -114,7 +129,9 @@ class AssignmentSpec(APIModel):
 class MetricSpec(APIModel):
     """What the application reports for a user, and which way is good."""
 
-    name: Annotated[Name, Field(description="Name under which outcomes are sent to the recorder.")]
+    name: Annotated[
+        MetricName, Field(description="Name under which outcomes are sent to the recorder.")
+    ]
     type: Annotated[
         Literal["binary", "mean"],
         Field(
@@ -166,7 +183,7 @@ class GuardrailSpec(APIModel):
         str,
         Field(
             min_length=1,
-            max_length=NAME_LIMIT,
+            max_length=63,
             description=(
                 "latencyP99Ms, error (HTTP 5xx, resets, timeouts, gRPC failures), clientError "
                 "(HTTP 4xx), or a binary metric of this Experiment, whose ones are then the bad "
@@ -274,6 +291,14 @@ _FIXED = (
     (
         "self.analysis.alphaPercent == oldSelf.analysis.alphaPercent",
         "alphaPercent",
+    ),
+    (
+        "self.analysis.outcomeWindow == oldSelf.analysis.outcomeWindow",
+        "outcomeWindow",
+    ),
+    (
+        ("self.metrics.all(m, !oldSelf.metrics.exists(n, n.name == m.name && n.type != m.type))"),
+        "the type of a metric",
     ),
 )
 
