@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 VENVS := $(HOME)/.cache/fairlead/venv
-SOURCES := operator/fairlead_cli operator/fairlead_operator runtime/fairlead_runtime
+SOURCES := operator/fairlead_cli operator/fairlead_operator operator/fairlead_recorder runtime/fairlead_runtime
 CHECKED := $(SOURCES) cluster tests bench examples
 WORKERS ?= 2
 PYTEST := -q --durations=5
@@ -127,6 +127,10 @@ BENCH_RUNTIME ?= --docs docs/benchmarks.md
 .PHONY: bench-runtime
 bench-runtime: $(STAMP) $(PEER_STAMPS)  ## The runtime beside its peers, on loopback (needs wrk; 20 minutes)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime --peers $(VENVS) $(BENCH_RUNTIME)
+
+.PHONY: bench-statistics
+bench-statistics: $(STAMP)  ## A thousand looks at Experiments with and without a difference
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.statistics
 
 .PHONY: bench-router
 bench-router: $(STAMP)  ## What a router adds to the runtime alone, on loopback (needs wrk)

@@ -91,10 +91,10 @@ A whole number that came through YAML is a float to Helm: `%g` and int64 print i
 {{/* The operator's rights in a namespace that it serves; README.md says what each is for. */}}
 {{- define "fairlead.rules" -}}
 - apiGroups: [fairlead.dev]
-  resources: [modeldeployments]
+  resources: [modeldeployments, experiments]
   verbs: [get, list, watch]
 - apiGroups: [fairlead.dev]
-  resources: [modeldeployments/status]
+  resources: [modeldeployments/status, experiments/status]
   verbs: [patch]
 # Where OwnerReferencesPermissionEnforcement is on (OpenShift), an owner reference that blocks the
 # owner's deletion needs this right. No request is made to it, and it lets nobody write finalizers.

@@ -75,6 +75,7 @@ class Reconciler:
             router_image=settings.router_image,
             settle_s=settings.settle_s,
             cluster_domain=settings.cluster_domain,
+            recorder=settings.recorder_exposures or None,
             drain_s=settings.drain_s,
             connection_age_s=settings.connection_age_s,
         )

@@ -157,6 +157,7 @@ def router_settings(snapshot: Snapshot, settled: Settled) -> Settings:
         workers=split.workers(router.CPU_LIMIT_MILLIS),
         routers=router.REPLICAS,
         metrics_port=router.METRICS_PORT,
+        recorder=settled.recorder,
         folder=router.DOCUMENTS_DIR,
     )
 
