@@ -89,6 +89,7 @@ test: check  ## Everything that proves it: API server, chart, images, retraining
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
 	$(PY) -m pytest $(PYTEST) tests/functional -m "not slow"
 	$(PY) -m pytest $(PYTEST) tests/packaging tests/apiserver tests/chart
+	$(PY) -m pytest $(PYTEST) tests/recorder -m "not slow and not postgresql"
 
 .PHONY: test-node
 test-node: $(STAMP)  ## The part of `make test` that needs a node, and what takes as long beside it
@@ -96,9 +97,11 @@ test-node: $(STAMP)  ## The part of `make test` that needs a node, and what take
 	$(PY) -m pytest $(PYTEST) tests/e2e
 
 .PHONY: test-integrations
-test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router
+test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, PostgreSQL
 	$(PY) -m pytest $(PYTEST) tests/functional -m slow
 	$(PY) -m pytest $(PYTEST) tests/router
+	$(PY) -m cluster.debian postgresql
+	$(PY) -m pytest $(PYTEST) tests/recorder -m "slow or postgresql"
 
 .PHONY: soak
 soak: $(STAMP)  ## 200,000 malformed requests against the runtime (about four minutes)
@@ -118,6 +121,11 @@ $(PEERS)/.stamp: bench/runtime/peers/requirements.txt
 .PHONY: bench-runtime
 bench-runtime: $(STAMP) $(PEERS)/.stamp  ## The runtime beside its peers, on loopback (needs wrk)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime --peers $(PEERS)/bin/python
+
+.PHONY: bench-recorder
+bench-recorder: $(STAMP)  ## Outcomes per second on SQLite and PostgreSQL; a summary of ten million
+	$(PY) -m cluster.debian postgresql
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.recorder
 
 .PHONY: clean
 clean:  ## Undo: the cluster and everything it left, build products, the environment
