@@ -100,7 +100,6 @@ test-node: $(STAMP)  ## The part of `make test` that needs a node, and what take
 test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, PostgreSQL
 	$(PY) -m pytest $(PYTEST) tests/functional -m slow
 	$(PY) -m pytest $(PYTEST) tests/router
-	$(PY) -m cluster.debian postgresql
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "slow or postgresql"
 
 .PHONY: soak
@@ -124,7 +123,6 @@ bench-runtime: $(STAMP) $(PEERS)/.stamp  ## The runtime beside its peers, on loo
 
 .PHONY: bench-recorder
 bench-recorder: $(STAMP)  ## Outcomes per second on SQLite and PostgreSQL; a summary of ten million
-	$(PY) -m cluster.debian postgresql
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.recorder
 
 .PHONY: clean
