@@ -10,6 +10,7 @@ import pytest
 
 from fairlead_recorder.cli import settings
 from fairlead_recorder.http.access import AUDIENCE
+from fairlead_recorder.http.recorder import Settings
 from tests.chart.rendering import NAMESPACE, VARIANTS, Document, of_kind, only, render
 
 _ON = ("--set", "recorder.enabled=true")
@@ -29,7 +30,7 @@ def _container(documents: list[Document]) -> dict[str, Any]:
     return found
 
 
-def _told(documents: list[Document], env: dict[str, str] | None = None) -> settings.Settings:
+def _told(documents: list[Document], env: dict[str, str] | None = None) -> Settings:
     container = _container(documents)
     assert container["command"] == ["fairlead-recorder"]
     command, *flags = container["args"]
