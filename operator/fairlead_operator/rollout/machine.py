@@ -79,6 +79,8 @@ class _Pass:
             if go is None:
                 break
             memory = self.go.follow(memory, go, self.checks)
+            if self.go.promoted:
+                break  # who is the stable now is another view
         memory = self._told(memory)
         return self._move(memory)
 
