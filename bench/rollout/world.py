@@ -55,7 +55,7 @@ class Result:
     lost: int
 
 
-def play(case: Case, plan: Plan, seed: int, look_s: int = 5) -> Result:
+def play(case: Case, plan: Plan, seed: int, look_s: int = 10) -> Result:
     """Play one rollout to its end, or to the first deadline that passes without a decision."""
     generator = np.random.default_rng(seed)
     now, memory, live = BEGIN, None, Live()

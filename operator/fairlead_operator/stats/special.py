@@ -60,8 +60,14 @@ def beta_quantile(probability: Floats, a: float, b: float) -> FloatArray:
 
 
 def log_sum_exp(values: FloatArray) -> float:
-    """Return log(sum(exp(values))) without overflow."""
-    return float(special.logsumexp(values))
+    """Return log(sum(exp(values))) without overflow.
+
+    Not scipy's, which takes ten times as long on the few dozen values that a gate has.
+    """
+    top = float(np.max(values, initial=-np.inf))
+    if not np.isfinite(top):
+        return top
+    return top + float(np.log(np.sum(np.exp(values - top))))
 
 
 def x_log_y(x: Floats, y: Floats) -> FloatArray:
