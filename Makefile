@@ -6,7 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
-SOURCES := operator/fairlead_operator runtime/fairlead_runtime
+VENVS := $(HOME)/.cache/fairlead/venv
+SOURCES := operator/fairlead_cli operator/fairlead_operator runtime/fairlead_runtime
 CHECKED := $(SOURCES) cluster tests bench examples
 WORKERS ?= 2
 PYTEST := -q --durations=5
@@ -36,6 +37,7 @@ check: $(STAMP)  ## Fast lane, under a minute: lint, types, import rules, genera
 	PYTHONPATH=operator:runtime $(VENV)/bin/lint-imports --no-cache
 	$(VENV)/bin/fairlead-operator crds --check
 	$(VENV)/bin/fairlead-operator reference --check
+	$(PY) -m fairlead_cli.reference --check
 	$(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
 
 .PHONY: format
@@ -47,16 +49,17 @@ format: $(STAMP)  ## Format the code
 generate: $(STAMP)  ## Write the generated files (CRDs, their copy in the chart, reference pages)
 	$(VENV)/bin/fairlead-operator crds --write
 	$(VENV)/bin/fairlead-operator reference --write
+	$(PY) -m fairlead_cli.reference --write
 
 .PHONY: requirements
 requirements: $(STAMP)  ## Write requirements/*.txt anew from pyproject.toml
-	for x in operator runtime export; do \
+	for x in cli operator runtime export; do \
 	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links --extra $$x pyproject.toml -o requirements/$$x.txt; done
 	$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
-	  --no-emit-index-url --no-emit-find-links --extra operator --extra runtime --group dev \
+	  --no-emit-index-url --no-emit-find-links --extra cli --extra operator --extra runtime --group dev \
 	  pyproject.toml -o requirements/dev.txt
-	for x in requirements/build requirements/envoy bench/runtime/peers/requirements; do \
+	for x in requirements/build requirements/envoy $(PEERS:%=bench/runtime/peers/%); do \
 	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links $$x.in -o $$x.txt; done
 
@@ -73,7 +76,7 @@ cluster-down:  ## Take down the cluster that `make cluster` brought up
 	$(PYTHON) -m cluster down
 
 .PHONY: images
-images: $(STAMP)  ## Build the operator's and the runtime's image
+images: $(STAMP)  ## Build the images of operator, runtime and router
 	$(PY) -m cluster.images build
 
 .PHONY: demo
@@ -109,15 +112,19 @@ bench-operator: $(STAMP)  ## 300 ModelDeployments at once on a control plane wit
 	$(PYTHON) -m cluster build kubernetes kwok
 	$(PY) bench/operator_scale.py
 
-PEERS ?= $(HOME)/.cache/fairlead/venv/peers
-$(PEERS)/.stamp: bench/runtime/peers/requirements.txt
-	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+# Each in an environment of its own: they do not agree about what they need.
+PEERS := fast mlserver kserve
+PEER_STAMPS := $(PEERS:%=$(VENVS)/peer-%/.stamp)
+$(PEER_STAMPS): $(VENVS)/peer-%/.stamp: bench/runtime/peers/%.txt
+	@echo "==> Environment of the peers: $*"
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
+BENCH_RUNTIME ?= --docs docs/benchmarks.md
 .PHONY: bench-runtime
-bench-runtime: $(STAMP) $(PEERS)/.stamp  ## The runtime beside its peers, on loopback (needs wrk)
-	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime --peers $(PEERS)/bin/python
+bench-runtime: $(STAMP) $(PEER_STAMPS)  ## The runtime beside its peers, on loopback (needs wrk; 20 minutes)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime --peers $(VENVS) $(BENCH_RUNTIME)
 
 .PHONY: clean
 clean:  ## Undo: the cluster and everything it left, build products, the environment

@@ -179,3 +179,18 @@ def pick(path: Path) -> Path:
         [helper.make_tensor("table", TensorProto.FLOAT, [5], [0.0, 0.1, 0.2, 0.3, 0.4])],
     )
     return _save(graph, path)
+
+
+def threshold(path: Path, limit: float) -> Path:
+    """Write a classifier of one feature: `label` is 1 where it is greater than a limit."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Greater", ["x", "limit"], ["is"]),
+            helper.make_node("Cast", ["is"], ["label"], to=TensorProto.INT64),
+        ],
+        "threshold",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])],
+        [helper.make_tensor_value_info("label", TensorProto.INT64, ["n", 1])],
+        [helper.make_tensor("limit", TensorProto.FLOAT, [1], [limit])],
+    )
+    return _save(graph, path)

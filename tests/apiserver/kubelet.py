@@ -55,6 +55,11 @@ class Kubelet:
             )
         await self.ready_is(deployment, count)
 
+    async def runs(self, pod: JSON) -> None:
+        """A pod of one container that fetches nothing becomes ready."""
+        main = _container("router", {"running": {"startedAt": _THEN}}, ready=True, last=None)
+        await self._report(pod, [], [main], phase="Running")
+
     async def ready_is(self, deployment: str, count: int) -> None:
         """Wait until a Deployment counts so many ready replicas, and has seen its own spec."""
 

@@ -35,7 +35,8 @@ RULES = [
         "verbs": _CHILD,
     },
     {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": _CHILD},
-    {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["list"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
     {
         "apiGroups": ["coordination.k8s.io"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -18,11 +19,20 @@ from fairlead_operator.kube.lease import Lease
 from fairlead_operator.planning import names
 from fairlead_operator.reconcile.loop import Loop
 from fairlead_operator.reconcile.passes import Reconciler, Result
+from fairlead_operator.reconcile.routers import Pods, ReadRouters
 from fairlead_operator.settings import Settings
 from fairlead_operator.telemetry import Metrics
+from fairlead_operator.traffic.states import Router
 from tests.apiserver.api import JSON, Api
 
+_VERSION = re.compile(r'version_info\\+":\\+"[0-9a-f]{16}')
+"""A document's version is a hash of what it says, the namespace included."""
 SETTINGS = Settings(identity="test", runtime_image="fairlead/runtime:1", drain_s=75.0)
+
+
+async def nobody(pods: Pods) -> tuple[Router, ...]:
+    """Stand where no router is to be asked."""
+    raise AssertionError(f"{len(pods)} routers are asked while nothing is split")
 
 
 class Killed(BaseException):  # noqa: N818 - not an error: the end of a process
@@ -57,6 +67,7 @@ class Rig:
         self.namespace = namespace
         self.settings = dataclasses.replace(settings, namespaces=(namespace,))
         self.metrics = Metrics()
+        self.routers: ReadRouters = nobody
         self.restart()
 
     @classmethod
@@ -82,7 +93,9 @@ class Rig:
     def restart(self) -> None:
         """Forget everything, as a new process would."""
         self.cache = Cache()
-        self.reconciler = Reconciler(self.cluster, self.cache, self.settings, self.metrics)
+        self.reconciler = Reconciler(
+            self.cluster, self.cache, self.settings, self.metrics, self._read_routers
+        )
         lease = Lease(self.cluster, namespace=self.namespace, name="unused", identity="test")
         self.loop = Loop(
             self.cluster, self.cache, self.reconciler, lease, self.settings, self.metrics
@@ -105,6 +118,9 @@ class Rig:
             if not (await self.run(now, name=name)).changed:
                 return
         raise AssertionError("six passes, and still something to change")
+
+    async def _read_routers(self, pods: Pods) -> tuple[Router, ...]:
+        return await self.routers(pods)
 
     def revision(self, version: str) -> str:
         """Return the name of the revision with this version, by what the cache holds."""
@@ -148,4 +164,5 @@ def _plain(live: JSON, namespace: str) -> Any:
     if isinstance(spec, Mapping):
         own = ("clusterIP", "clusterIPs", "replicas") if live["kind"] != "ModelDeployment" else ()
         body["spec"] = {k: v for k, v in spec.items() if k not in own}
-    return json.loads(json.dumps(body).replace(namespace, "NS"))
+    text = json.dumps(body).replace(namespace, "NS")
+    return json.loads(_VERSION.sub("VERSION", text))

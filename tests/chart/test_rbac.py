@@ -21,7 +21,7 @@ def _needed() -> dict[tuple[str, str], set[str]]:
         (mine.group, mine.plural): {"get", "list", "watch"},
         (mine.group, f"{mine.plural}/status"): {"patch"},
         (mine.group, f"{mine.plural}/finalizers"): {"update"},
-        (kinds.POD.group, kinds.POD.plural): {"list"},
+        (kinds.POD.group, kinds.POD.plural): {"list", "patch"},
         (kinds.EVENT.group, kinds.EVENT.plural): {"list"},
         (kinds.REPORTED_EVENT.group, kinds.REPORTED_EVENT.plural): {"create"},
     }

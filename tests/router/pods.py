@@ -25,6 +25,7 @@ class Pod:
         host: Its address on loopback.
         status: What it answers with.
         grpc_status: The trailer of its answers to gRPC.
+        hangs: Whether it never answers.
         seen: The headers of each request, with the protocol as `:protocol`.
     """
 
@@ -32,6 +33,7 @@ class Pod:
     host: str
     status: int = 200
     grpc_status: str = "0"
+    hangs: bool = False
     seen: list[dict[str, str]] = field(default_factory=list)
     _servers: list[asyncio.Server] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -76,6 +78,8 @@ class Pod:
             headers = {name.lower(): value.strip(" \t") for name, value in pairs}
             await reader.readexactly(int(headers.get("content-length", "0")))
             body = self._answer(headers, "HTTP/1.1")
+            if self.hangs:
+                await asyncio.sleep(3600)
             head = f"HTTP/1.1 {self.status} X\r\ncontent-length: {len(body)}\r\n"
             writer.write(f"{head}x-fairlead-variant: forged\r\n\r\n".encode() + body)
             await writer.drain()

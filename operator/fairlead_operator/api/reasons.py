@@ -49,6 +49,31 @@ class Reason(StrEnum):
         "ChildForbidden",
         "A role, a quota or an admission policy forbids an object that is needed.",
     )
+    TRAFFIC_SPLIT = "TrafficSplit", "Revisions share the address as is wanted."
+    INVALID_SPLIT = (
+        "InvalidSplit",
+        "The split that is asked for cannot be; the address stays as it is.",
+    )
+    ROUTER_NOT_READY = (
+        "RouterNotReady",
+        "The router starts; the address moves to it when every one of its pods is ready.",
+    )
+    ROUTER_GONE = (
+        "RouterGone",
+        "No router is ready: the stable revision has the address until one is back.",
+    )
+    ROUTER_UNCONFIRMED = (
+        "RouterUnconfirmed",
+        "A router has not taken what was written for it; until it has, no share changes.",
+    )
+    SETTLING = (
+        "Settling",
+        "The router has the address; connections from before end before a share moves.",
+    )
+    CAPACITY_MISSING = (
+        "CapacityMissing",
+        "A revision that is to get a larger share has too few ready replicas for it.",
+    )
     DIGEST_MISMATCH = "DigestMismatch", "The model's bytes are not those of spec.model.digest."
     MODEL_CHANGED_IN_PLACE = (
         "ModelChangedInPlace",

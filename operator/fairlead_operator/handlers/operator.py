@@ -7,11 +7,13 @@ import contextlib
 import logging
 import signal
 
+from fairlead_operator.evidence.scrape import Scraper
 from fairlead_operator.handlers import ports
 from fairlead_operator.handlers.watches import Watches
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.lease import Lease
+from fairlead_operator.reconcile import routers
 from fairlead_operator.reconcile.loop import Loop
 from fairlead_operator.reconcile.passes import Reconciler
 from fairlead_operator.settings import Settings
@@ -36,7 +38,8 @@ async def run(settings: Settings) -> None:
         )
         cluster = open_cluster.gated(lease)
         cache, metrics = Cache(), Metrics()
-        reconciler = Reconciler(cluster, cache, settings, metrics)
+        scraper = Scraper()
+        reconciler = Reconciler(cluster, cache, settings, metrics, routers.reader(scraper))
         loop = Loop(cluster, cache, reconciler, lease, settings, metrics)
         async with (
             ports.serve(
@@ -46,6 +49,7 @@ async def run(settings: Settings) -> None:
                 health_port=settings.health_port,
                 metrics_port=settings.metrics_port,
             ),
+            scraper,
             Watches(loop.observe, open_cluster.credentials, settings.namespaces),
         ):
             scope = ", ".join(settings.namespaces) or "the whole cluster"

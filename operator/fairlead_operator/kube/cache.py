@@ -49,12 +49,21 @@ def _key(kind: Kind, obj: Mapping[str, Any]) -> Key | None:
     return owner_key(obj)
 
 
+def claimed(obj: Mapping[str, Any]) -> set[Key]:
+    """Return the ModelDeployments whose revisions have a share of this one's address."""
+    traffic = (obj.get("status") or {}).get("traffic") or {}
+    namespace = (obj.get("metadata") or {}).get("namespace", "")
+    floors = traffic.get("floors") or ()
+    return {(namespace, each["modelDeployment"]) for each in floors if "modelDeployment" in each}
+
+
 @dataclass(slots=True)
 class Cache:
     """Objects by kind, namespace and name; only ModelDeployments and what they control."""
 
     _objects: dict[_Ident, dict[str, Any]] = field(default_factory=dict)
     _owned: dict[Key, set[_Ident]] = field(default_factory=dict)
+    _claims: dict[Key, set[Key]] = field(default_factory=dict)
     _dead: dict[str, int] = field(default_factory=dict)
     _touched: set[_Ident] | None = None
 
@@ -93,6 +102,9 @@ class Cache:
         self._objects[ident] = _trimmed(obj)
         if kind is not MODEL_DEPLOYMENT:
             self._owned.setdefault(now, set()).add(ident)
+        else:
+            for key in claimed(obj):
+                self._claims.setdefault(key, set()).add(now)
         return now
 
     def begin_listing(self) -> None:
@@ -130,6 +142,11 @@ class Cache:
         idents = self._owned.get(key, set())
         return {(ident[0], ident[2]): self._objects[ident] for ident in sorted(idents)}
 
+    def claimants(self, key: Key) -> list[dict[str, Any]]:
+        """Return the ModelDeployments whose addresses have a revision of this one as an arm."""
+        found = (self.model_deployment(each) for each in sorted(self._claims.get(key, ())))
+        return [each for each in found if each is not None]
+
     def __len__(self) -> int:
         return len(self._objects)
 
@@ -144,6 +161,9 @@ class Cache:
 
     def _forget(self, ident: _Ident) -> None:
         obj = self._objects.pop(ident, None)
+        if obj and ident[0] == MODEL_DEPLOYMENT.kind:
+            for each in claimed(obj):
+                self._claims.get(each, set()).discard((ident[1], ident[2]))
         key = owner_key(obj) if obj else None
         if key and key in self._owned:
             self._owned[key].discard(ident)

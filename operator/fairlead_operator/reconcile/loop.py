@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from fairlead_operator.kube.cache import Cache, Key
+from fairlead_operator.kube.cache import Cache, Key, claimed
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.errors import (
     ConflictError,
@@ -64,8 +64,13 @@ class Loop:
     def observe(self, obj: Mapping[str, Any], *, deleted: bool) -> None:
         """Take in one watch event: remember the object, make its owner's key due."""
         key = self._cache.observe(obj, deleted=deleted)
-        if key is not None:
-            self.queue.add(key)
+        if key is None:
+            return
+        self.queue.add(key)
+        for arm in claimed(obj):
+            self.queue.add(arm)  # the address that it is an arm of wants other replicas of it
+        for other in self._cache.claimants(key):
+            self.queue.add((other["metadata"]["namespace"], other["metadata"]["name"]))
 
     async def run(self) -> None:
         """Run the Lease, the resync and the workers."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fairlead_operator.api.reasons import ConditionType, Reason
 from fairlead_operator.planning import names
-from fairlead_operator.rollout import diagnosis
-from fairlead_operator.rollout.decide import Decision, needed_replicas, satisfied
+from fairlead_operator.rollout import diagnosis, sharing
+from fairlead_operator.rollout.capacity import needed_replicas, satisfied
+from fairlead_operator.rollout.decide import Decision
 from fairlead_operator.rollout.revision import State, instant, to_status, write_instant
+from fairlead_operator.rollout.sharing import Note
 from fairlead_operator.rollout.snapshot import Finding, Snapshot
 
 MEASURED_EVERY_S = 60.0
@@ -21,15 +22,6 @@ _MEASURED = ("replicas", "measuredAt")
 _MEASURED_OF_REVISION = ("replicas", "readyReplicas")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """An Event to post: what changed from one status to the next."""
-
-    reason: str
-    message: str
-    warning: bool = False
-
-
 def compose(
     snapshot: Snapshot,
     decision: Decision,
@@ -37,6 +29,7 @@ def compose(
     now: dt.datetime,
     *,
     unaddressed: Finding | None = None,
+    carried_out: bool = True,
 ) -> dict[str, Any]:
     """Return the whole status.
 
@@ -46,6 +39,7 @@ def compose(
         problems: What the API server refused, or what is in the way, in this pass.
         now: The instant of the pass.
         unaddressed: Why there is no address of ours, where there is none.
+        carried_out: False where nothing of the decision has been done yet.
     """
     before = snapshot.resource.get("status") or {}
     shown = decision.active or decision.wanted
@@ -69,7 +63,12 @@ def compose(
     if candidate is not None:
         status["candidateRevision"] = names.short(candidate.hash)
         status["candidate"] = candidate.version
-        status["weight"] = 0
+    memory = decision.memory if carried_out else decision.address.before
+    if candidate is not None:
+        status["weight"] = sharing.percent(memory, candidate.child_name(snapshot.name))
+    traffic = sharing.to_status(snapshot, decision.address, memory)
+    if traffic is not None:
+        status["traffic"] = traffic
     status["reason"] = next(
         c["reason"] for c in status["conditions"] if c["type"] == ConditionType.READY.value
     )
@@ -155,6 +154,7 @@ def notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Note]:
     for key in old.keys() - new.keys():
         label = f"revision {old[key]['name']} (version {old[key]['version']})"
         found.append(Note(reason="RevisionRemoved", message=f"{label} is no longer needed"))
+    found += sharing.notes(before.get("traffic"), after.get("traffic"))
     ready_before, ready = _ready(before), _ready(after)
     # Not the message: it may have a number in it that is another one with each look.
     told = ("status", "reason", "observedGeneration")
@@ -166,7 +166,14 @@ def notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Note]:
     return found
 
 
-_QUIET = frozenset({Reason.PROGRESSING.value})
+_QUIET = frozenset(
+    {
+        Reason.PROGRESSING.value,
+        Reason.TRAFFIC_SPLIT.value,
+        Reason.ROUTER_NOT_READY.value,
+        Reason.SETTLING.value,
+    }
+)
 
 
 def _conditions(
@@ -198,7 +205,10 @@ def _verdict(snapshot: Snapshot, decision: Decision, problems: Sequence[Finding]
     wanted, active = decision.wanted, decision.active
     if problems:
         return problems[0]
+    held = decision.desired.problem or decision.address.finding
     if wanted.state is State.ACTIVE and satisfied(snapshot, wanted):
+        if held is not None:
+            return held
         text = f"version {wanted.version} has the address and all replicas that it needs"
         return Finding(reason=Reason.READY.value, message=text, stalled=False)
     finding = snapshot.findings.get(wanted.hash)
@@ -217,6 +227,13 @@ def _verdict(snapshot: Snapshot, decision: Decision, problems: Sequence[Finding]
             message=f"{prefix}: {finding.message}{kept}",
             stalled=finding.stalled or overdue,
         )
+    if held is not None:
+        return held
+    if wanted.state is not State.ACTIVE and active is not None:
+        share = sharing.percent(decision.memory, wanted.child_name(snapshot.name))
+        if share and satisfied(snapshot, wanted):
+            text = f"{prefix} (version {wanted.version}) has {share} % of the traffic"
+            return Finding(reason=Reason.TRAFFIC_SPLIT.value, message=text, stalled=False)
     needed = needed_replicas(snapshot, wanted)
     noun = "replica" if needed == 1 else "replicas"
     if wanted.state is State.ACTIVE:

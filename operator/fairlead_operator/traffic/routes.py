@@ -16,6 +16,8 @@ from fairlead_runtime.contract.assignment import SLOTS
 
 Json = dict[str, Any]
 _OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
+LIMIT_FILTER = "fairlead.compared"
+"""Name of the filter that takes the mark away from what is too much: see `listeners`."""
 
 
 def route_name(protocol: str) -> str:
@@ -45,6 +47,7 @@ def route_table(split: Split, protocol: str, settings: Settings) -> Json:
 def _mirrors(split: Split, protocol: str) -> list[Json]:
     """Return how requests are copied, one after the other: marked copies, then all the others.
 
+    Which ones is a hash of the stream, drawn anew for each request: no user is always copied.
     Envoy uses one random number per request for the match and for the copy. The share of the second
     is therefore of all requests, those that the first took included.
     """
@@ -120,9 +123,15 @@ def _route(match: Json, action: Json, mirror: Json, settings: Settings) -> Json:
     if "request_mirror_policies" in mirror:
         route["route"]["request_mirror_policies"] = mirror["request_mirror_policies"]
     if mirror.get("mark"):
-        route["request_headers_to_add"] = [_header(names.COMPARE_HEADER, "1")]
-    else:
-        route["request_headers_to_remove"] = [names.COMPARE_HEADER]
+        # Absent, but where the filter found too many a second.
+        mark = _header(names.COMPARE_HEADER, names.COMPARED)
+        route["request_headers_to_add"] = [{**mark, "append_action": "ADD_IF_ABSENT"}]
+        route["typed_per_filter_config"] = {
+            LIMIT_FILTER: {
+                "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+                "config": {},
+            }
+        }
     return route
 
 

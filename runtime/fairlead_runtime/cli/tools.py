@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from fairlead_runtime.cli import console, report
+from fairlead_runtime.cli import console, logs, report
 from fairlead_runtime.cli.options import Options
 
 COMMANDS = ("export", "quantize", "benchmark", "validate", "inspect")
@@ -61,9 +61,7 @@ def common(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show progress even where standard error is no terminal (default: only there)",
     )
-    options.add(
-        "--log-level", "debug, info, warning or error", default="warning", also=("LOG_LEVEL",)
-    )
+    logs.add_flags(options, otherwise="warning")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,10 +1,9 @@
-"""An ONNX model in onnxruntime on the CPU."""
+"""An ONNX model in onnxruntime."""
 
 from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +14,16 @@ import onnxruntime as ort
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from fairlead_runtime.engine import bfloat
+from fairlead_runtime.engine.cpus import cpu_limit
+from fairlead_runtime.engine.providers import CPU, Asked, Provider, candidates, outcome, tell
 from fairlead_runtime.protocol.errors import InferenceError, InputRefusedError
 from fairlead_runtime.protocol.types import DATATYPES, Array, Signature, TensorSpec
 
+__all__ = ["ONNX_TYPES", "Engine", "EngineError", "OnnxEngine", "cpu_limit", "load"]
+
 log = logging.getLogger(__name__)
+# onnxruntime writes to standard error what it cannot raise, such as each CUDA library it misses.
+ort.set_default_logger_severity(4)
 ONNX_TYPES = {
     "tensor(bool)": "BOOL",
     "tensor(uint8)": "UINT8",
@@ -58,21 +63,19 @@ class Engine(Protocol):
 
 
 class OnnxEngine:
-    """An onnxruntime session. `run` may be called from several threads."""
+    """An onnxruntime session. `run` may be called from several threads.
 
-    def __init__(self, path: Path, *, threads: int) -> None:
+    Attributes:
+        signature: What the model takes and gives.
+        provider: Where it runs.
+    """
+
+    def __init__(self, path: Path, *, threads: int, asked: Asked = Asked.CPU) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 4  # what it would log as an error it raises as well
-        try:
-            self._session = ort.InferenceSession(
-                str(path), sess_options=options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's errors share no base but Exception
-            raise EngineError(
-                f"not an ONNX model that can be loaded: {_one_line(error)}"
-            ) from error
+        self._session, self.provider = _start(path, options, asked)
         self.signature = Signature(
             inputs=tuple(_spec(each, "input") for each in self._session.get_inputs()),
             outputs=tuple(_spec(each, "output") for each in self._session.get_outputs()),
@@ -129,37 +132,42 @@ class OnnxEngine:
             log.info("no warm-up: %s", error)
 
 
-def load(path: Path, *, threads: int) -> OnnxEngine:
+def load(
+    path: Path, *, threads: int, asked: Asked = Asked.CPU, fallback: bool = True
+) -> OnnxEngine:
     """Load and warm up a model.
+
+    Args:
+        path: The file.
+        threads: Of one run.
+        asked: Where it is to run.
+        fallback: Whether the CPU will do where CUDA was asked for and cannot be had.
 
     Raises:
         EngineError: It cannot be served.
+        ProviderError: CUDA cannot be had, and the CPU will not do.
     """
-    engine = OnnxEngine(path, threads=threads)
+    engine = OnnxEngine(path, threads=threads, asked=asked)
+    tell(engine.provider, fallback=fallback)
     engine.warm_up()
     return engine
 
 
-def cpu_limit() -> int:
-    """Return how many CPUs this process may use: its affinity, cut by the cgroup's quota."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    quota = _cgroup_quota()
-    return max(1, min(available or 1, math.ceil(quota)) if quota else available or 1)
-
-
-def _cgroup_quota() -> float | None:
-    try:
-        first, second = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if first == "max" else int(first) / int(second)
-    except (OSError, ValueError):
-        pass
-    try:
-        base = Path("/sys/fs/cgroup/cpu")
-        quota = int((base / "cpu.cfs_quota_us").read_text())
-        period = int((base / "cpu.cfs_period_us").read_text())
-    except (OSError, ValueError):
-        return None
-    return quota / period if quota > 0 else None
+def _start(
+    path: Path, options: ort.SessionOptions, asked: Asked
+) -> tuple[ort.InferenceSession, Provider]:
+    providers, why = candidates(asked)
+    while True:
+        try:
+            session = ort.InferenceSession(str(path), sess_options=options, providers=providers)
+        except Exception as error:  # onnxruntime's errors share no base but Exception
+            if len(providers) == 1:
+                message = f"not an ONNX model that can be loaded: {_one_line(error)}"
+                raise EngineError(message) from error
+            # Perhaps it is CUDA's fault and not the model's: the CPU will tell.
+            providers, why = [CPU], f"CUDA failed: {_one_line(error)}"
+            continue
+        return session, outcome(asked, session.get_providers(), why)
 
 
 def _spec(value: Any, what: str) -> TensorSpec:  # noqa: ANN401 - onnxruntime's NodeArg

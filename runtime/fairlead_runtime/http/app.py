@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from fairlead_runtime.dataplane.model import Phase, ServedModel
+from fairlead_runtime.http.edge import Answering
 from fairlead_runtime.http.messages import Request, Response
-from fairlead_runtime.http.routes import Routes
 from fairlead_runtime.protocol.errors import TooLargeError
 
 Scope = MutableMapping[str, Any]
@@ -26,8 +26,9 @@ class ClientGoneError(Exception):
 class App:
     """The ASGI application of one model."""
 
-    def __init__(self, model: ServedModel, routes: Routes) -> None:
+    def __init__(self, model: ServedModel, routes: Answering, *, max_body_bytes: int) -> None:
         self._model, self._routes = model, routes
+        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -52,7 +53,7 @@ class App:
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         headers = dict(scope["headers"])
         try:
-            body = await _body(headers, receive, self._routes.max_body_bytes)
+            body = await _body(headers, receive, self._max_body_bytes)
         except TooLargeError:
             return self._routes.too_large()
         return await self._routes.respond(

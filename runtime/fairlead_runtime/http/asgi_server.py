@@ -16,9 +16,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.http.app import CONNECTION_ENDS, App
+from fairlead_runtime.http.edge import Answering
 from fairlead_runtime.http.lifecycle import JITTER, ListenError
 from fairlead_runtime.http.limits import Limits
-from fairlead_runtime.http.routes import Routes
 
 log = logging.getLogger(__name__)
 _POLL_S = 0.05
@@ -101,7 +101,7 @@ class AsgiServer(uvicorn.Server):
 
 
 def asgi_server(
-    routes: Routes,
+    routes: Answering,
     model: ServedModel,
     *,
     host: str,
@@ -113,7 +113,7 @@ def asgi_server(
 ) -> AsgiServer:
     """Return uvicorn as a server of these routes."""
     config = uvicorn.Config(
-        App(model, routes),
+        App(model, routes, max_body_bytes=limits.max_body_bytes),
         host=host,
         port=port,
         loop="none",

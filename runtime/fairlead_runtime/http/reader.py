@@ -22,6 +22,10 @@ class At(Enum):
     NOTHING = "nothing"  # what still comes is thrown away
 
 
+# Each of these is looked up several times for a request, and a member of an enum is not cheap.
+_START, _HEAD, _BODY, _NOTHING = At.START, At.HEAD, At.BODY, At.NOTHING
+
+
 class Entry:
     """A request, or what is answered in place of one that cannot be taken."""
 
@@ -54,7 +58,7 @@ class Reader(ABC):
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self._limits, self._clock = limits, clock
         self._parser = httptools.HttpRequestParser(self)
-        self._at = At.START
+        self._at = _START
         self._since = 0.0  # when what is read next began
         self._read_ended_one = False
         self._resumes = False
@@ -76,7 +80,7 @@ class Reader(ABC):
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
         self._read_ended_one = False
-        while data and self._at is not At.NOTHING:
+        while data and self._at is not _NOTHING:
             try:
                 self._parser.feed_data(data)
                 break
@@ -85,7 +89,7 @@ class Reader(ABC):
                 data = self._same_request() + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
                 self._broken(error)
-        if self._at is At.HEAD and not self._read_ended_one:
+        if self._at is _HEAD and not self._read_ended_one:
             # A name or value that never ends is not shown by the parser, so bytes are counted;
             # not those that came together with the end of another request.
             self._head_bytes += len(data)
@@ -96,12 +100,12 @@ class Reader(ABC):
 
     def on_message_begin(self) -> None:
         """A request line begins."""
-        if self._at is At.NOTHING:
+        if self._at is _NOTHING:
             raise _EnoughError
         if self._resumes:
             return
         self._begin()
-        self._at, self._since = At.HEAD, self._clock()
+        self._at, self._since = _HEAD, self._clock()
 
     def on_url(self, url: bytes) -> None:
         """The request target, or a part of it."""
@@ -120,7 +124,7 @@ class Reader(ABC):
         limits = self._limits
         if self._size > limits.max_head_bytes or self._count > limits.max_headers:
             raise self._too_large_head()
-        if self._at is At.HEAD:
+        if self._at is _HEAD:
             name = name.lower()
             if name == b"host":
                 self._hosts += 1
@@ -135,7 +139,7 @@ class Reader(ABC):
         self._version, self._method = parser.get_http_version(), parser.get_method()
         check_head(self._version, headers, self._hosts)
         self._keep = parser.should_keep_alive()
-        self._at, self._since = At.BODY, self._clock()
+        self._at, self._since = _BODY, self._clock()
         length = headers.get(b"content-length")
         if length is not None and int(length) > self._limits.max_body_bytes:
             self._refuse_body()
@@ -145,7 +149,7 @@ class Reader(ABC):
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
-        if self._at is not At.BODY:
+        if self._at is not _BODY:
             return
         self._wants_continue = False
         self._body.append(body)
@@ -155,7 +159,7 @@ class Reader(ABC):
 
     def on_message_complete(self) -> None:
         """The request is there as a whole."""
-        if self._at is At.NOTHING or (self._parser.should_upgrade() and self._has_body()):
+        if self._at is _NOTHING or (self._parser.should_upgrade() and self._has_body()):
             return
         parts = self._body
         path, query = target(self._url)
@@ -168,12 +172,12 @@ class Reader(ABC):
             parts[0] if len(parts) == 1 else b"".join(parts),
         )
         keep = self._keep and method != "CONNECT"
-        self._at = At.START if keep else At.NOTHING
+        self._at = _START if keep else _NOTHING
         self._since, self._read_ended_one = self._clock(), True
         self._push(Entry(request, None, method == "HEAD", keep, self._version))
 
     def _broken(self, error: httptools.HttpParserError) -> None:
-        if self._at is At.NOTHING:
+        if self._at is _NOTHING:
             return  # more than was wanted, and who sends it has been told so
         reason = error.__context__
         if not isinstance(reason, RefusedError):
@@ -199,7 +203,7 @@ class Reader(ABC):
         httptools takes a body behind an offered upgrade for the other protocol's. Java's client
         makes that offer with its first request, whatever that is.
         """
-        if self._at is not At.BODY:
+        if self._at is not _BODY:
             return b""
         self._parser = httptools.HttpRequestParser(self)
         self._resumes = True
@@ -218,7 +222,7 @@ class Reader(ABC):
     def _refuse(self, why: RefusedError | Response) -> None:
         """Answer in place of a request that is not taken, after those before it, and end."""
         is_head = self._method == b"HEAD"
-        self._at = At.NOTHING
+        self._at = _NOTHING
         self._wants_continue = False
         self._body.clear()
         response = why.response() if isinstance(why, RefusedError) else why

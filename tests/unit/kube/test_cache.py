@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead_operator.kube.cache import Cache
+from fairlead_operator.kube.cache import Cache, claimed
 
 
 def a_child(
@@ -161,3 +161,28 @@ def test_an_object_that_only_lost_the_label_of_its_watch_comes_back_with_it() ->
     assert cache.children(("ns", "m")) == {}
     assert cache.observe(a_child(version=5)) == ("ns", "m")
     assert list(cache.children(("ns", "m"))) == [("Deployment", "m-1")]
+
+
+def _split(version: int, *arms: str) -> dict[str, Any]:
+    floors = [{"name": f"{arm}-0a1b2c3d", "modelDeployment": arm, "replicas": 2} for arm in arms]
+    return {
+        "kind": "ModelDeployment",
+        "metadata": {
+            "name": "fraud", "namespace": "team", "uid": "u", "resourceVersion": str(version),
+        },
+        "status": {"traffic": {"floors": floors}},
+    }  # fmt: skip
+
+
+def test_an_address_is_found_by_the_other_models_that_are_its_arms() -> None:
+    cache = Cache()
+    cache.observe(_split(1, "larger", "smaller"))
+    assert claimed(_split(1, "larger")) == {("team", "larger")}
+    [found] = cache.claimants(("team", "larger"))
+    assert found["metadata"]["name"] == "fraud"
+    assert cache.claimants(("other", "larger")) == []
+    cache.observe(_split(2, "smaller"))
+    assert cache.claimants(("team", "larger")) == []
+    assert len(cache.claimants(("team", "smaller"))) == 1
+    cache.observe(_split(3, "smaller"), deleted=True)
+    assert cache.claimants(("team", "smaller")) == []

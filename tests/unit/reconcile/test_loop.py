@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from fairlead_operator.evidence.scrape import Scraper
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.kinds import Kind
 from fairlead_operator.kube.lease import Lease
+from fairlead_operator.reconcile import routers
 from fairlead_operator.reconcile.loop import Loop
 from fairlead_operator.reconcile.passes import Reconciler
 from fairlead_operator.reconcile.queue import WorkQueue
@@ -49,7 +51,7 @@ class Held(Lease):
 def a_loop(*, held_s: float = 0.0, **settings: Any) -> tuple[Loop, Metrics, Empty]:
     cluster, cache, metrics = Empty(), Cache(), Metrics()
     chosen = Settings(resync_s=100, **settings)
-    reconciler = Reconciler(cluster, cache, chosen, metrics)
+    reconciler = Reconciler(cluster, cache, chosen, metrics, routers.reader(Scraper()))
     loop = Loop(cluster, cache, reconciler, Held(held_s), chosen, metrics)
     return loop, metrics, cluster
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -224,10 +224,18 @@ class RuntimeSpec(APIModel):
 
 
 class ObjectivesSpec(APIModel):
-    """What the model has to reach. Stored; this version of the operator does not act on it."""
+    """What the model has to reach."""
 
     max_latency_ms: Annotated[
-        int | None, Field(ge=1, le=600_000, description="Largest acceptable latency, in ms.")
+        int | None,
+        Field(
+            ge=1,
+            le=600_000,
+            description=(
+                "Largest acceptable latency, in ms. A router measures with this limit as an edge, "
+                "and ends a request after twenty times as long, or 60 s if that is longer."
+            ),
+        ),
     ] = None
     requests_per_second: Annotated[
         int | None, Field(ge=1, le=1_000_000, description="Load that has to be carried.")
@@ -277,11 +285,21 @@ class ModelDeploymentSpec(APIModel):
     runtime: Annotated[RuntimeSpec | None, Field(description="What the model runs on.")] = None
     objectives: Annotated[
         ObjectivesSpec | None,
-        Field(description="What the model has to reach. Stored; not acted on yet."),
+        Field(description="What the model has to reach."),
     ] = None
     scaling: Annotated[ScalingSpec | None, Field(description="How many replicas.")] = None
     validation: Annotated[ValidationSpec | None, Field(description="How it is tried out.")] = None
     rollout: Annotated[RolloutSpec | None, Field(description="How it gets the traffic.")] = None
+    router: Annotated[
+        Literal["WhenSplit", "Always"],
+        Field(
+            description=(
+                "WhenSplit: requests go straight to the model, and through a router only while "
+                "revisions share the address. Always: the router stays, so that a split begins "
+                "at once."
+            )
+        ),
+    ] = "WhenSplit"
 
 
 class ModelDeployment(APIModel):

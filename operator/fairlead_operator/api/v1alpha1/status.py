@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from fairlead_operator.api.v1alpha1.common import APIModel, PassedThrough
+from fairlead_operator.api.v1alpha1.traffic import TrafficStatus
 
 
 class Condition(APIModel):
@@ -128,6 +129,10 @@ class ModelDeploymentStatus(APIModel):
         None
     )
     weight: Annotated[int | None, Field(description="Share of the candidate, in percent.")] = None
+    traffic: Annotated[
+        TrafficStatus | None,
+        Field(description="The address while there is a router; absent without one."),
+    ] = None
     step: Annotated[str | None, Field(description="Step of the rollout.")] = None
     replicas: Annotated[
         str | None, Field(description="Ready and wanted replicas of the version at the address.")

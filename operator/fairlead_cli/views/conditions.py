@@ -1,0 +1,30 @@
+"""Conditions, in the tone of what they mean."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+from rich.text import Text
+
+from fairlead_cli import reading
+from fairlead_cli.output import styled
+
+_FINE = {"Ready": "True", "Available": "True", "Stalled": "False", "Reconciling": "False"}
+
+
+def line(condition: Mapping[str, Any], now: dt.datetime) -> Text:
+    """Return a condition in one line, in the tone of what it means."""
+    kind, state = str(condition["type"]), str(condition.get("status"))
+    tone = "good" if _FINE.get(kind) == state else {"Reconciling": "busy"}.get(kind, "bad")
+    tone = "busy" if state == "Unknown" else tone
+    text = Text(f"{kind} ").append_text(styled(state, tone))
+    if condition.get("reason"):
+        text.append(f" {condition['reason']}")
+    since = reading.age(condition.get("lastTransitionTime"), now)
+    if since:
+        text.append_text(styled(f" for {since}", "dim"))
+    if condition.get("message"):
+        text.append(f": {condition['message']}")
+    return text
