@@ -96,12 +96,13 @@ test-control-plane: $(STAMP)  ## The part of `make test` that needs a control pl
 .PHONY: test-node
 test-node: $(STAMP)  ## The part of `make test` that needs a node, and what takes as long beside it
 	$(PY) -m pytest $(PYTEST) tests/images tests/cluster tests/examples tests/simulation
-	$(PY) -m pytest $(PYTEST) tests/e2e
+	$(PY) -m pytest $(PYTEST) tests/e2e -m "not slow"
 
 .PHONY: test-integrations
-test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router
+test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, splits for an hour
 	$(PY) -m pytest $(PYTEST) tests/functional -m slow
 	$(PY) -m pytest $(PYTEST) tests/router
+	$(PY) -m pytest $(PYTEST) tests/e2e -m slow
 
 .PHONY: soak
 soak: $(STAMP)  ## 200,000 malformed requests against the runtime (about four minutes)

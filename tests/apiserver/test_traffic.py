@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from cluster.controlplane import ControlPlane
-from fairlead_operator.kube.errors import UnreachableError
+from fairlead_operator.kube.errors import ForbiddenError, UnreachableError
 from fairlead_operator.kube.kinds import (
     AUTOSCALER,
     CONFIG_MAP,
@@ -304,3 +304,26 @@ async def floor(api: Api, namespace: str, revision: str) -> int:
     assert live is not None
     found: int = live["spec"]["minReplicas"]
     return found
+
+
+async def test_without_the_right_to_annotate_pods_the_lack_is_reported(
+    api: Api, namespace: str, kubelet: Kubelet, rig: Rig
+) -> None:
+    story = Story(api, rig, kubelet)
+    await story.begin()
+    await story.until_split(**{"2": 1_000})
+
+    async def forbid(method: str, path: str) -> None:
+        if method == "PATCH" and "/pods/" in path:
+            raise ForbiddenError("pods is forbidden: cannot patch resource", status=403)
+
+    rig.cluster.meanwhile = forbid
+    await split(api, namespace, {"2": 2_000})
+    await story.passes(1)
+    told = condition(await api.model(namespace), "Ready")
+    assert told["reason"] == "ChildForbidden"
+    assert "cannot patch" in told["message"]
+    assert await story.shares() == {"stable": 8_000, "candidate": 2_000}
+    rig.cluster.meanwhile = None
+    await story.passes(3)
+    assert condition(await api.model(namespace), "Ready")["reason"] == "TrafficSplit"

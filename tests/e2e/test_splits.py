@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.e2e.splits import USERS, Address, check_shares, failed
+from tests.e2e.splits import Address, check_shares, failed
 from tests.e2e.world import condition, until
 
 
@@ -23,18 +23,6 @@ def test_a_cycle_through_a_split_loses_no_request(address: Address) -> None:
     assert {a["version"] for a in answers[-8:]} == {"2"}
 
 
-def test_deleting_pods_of_routers_and_models_under_a_split_loses_no_request(
-    address: Address,
-) -> None:
-    address.begin(5_000, replicas=2)
-    with address.clients(300) as answers:
-        for pod in (address.routers()[0], address.pods("1")[0], address.pods("2")[0]):
-            address.world.kubectl("delete", "pod", pod, "--wait=true", "--timeout=90s")
-        address.hold(5_000, "2", 4)
-    assert failed(answers) == []
-    check_shares(answers, address.windows)
-
-
 def test_one_grpc_connection_reaches_all_pods_of_a_model_behind_a_router(address: Address) -> None:
     address.deploy("1", 3, router="Always")
     address.world.ready("fraud", version="1")
@@ -47,14 +35,6 @@ def test_one_grpc_connection_reaches_all_pods_of_a_model_behind_a_router(address
     even = sum(counts.values()) / 3
     assert sum(counts.values()) == len(answers)
     assert all(abs(count - even) <= 0.2 * even for count in counts.values()), counts
-
-
-def test_a_split_that_cannot_be_is_reported_and_moves_nobody(address: Address) -> None:
-    address.begin(5_000)
-    address.split({"9": 5_000}, **USERS)
-    told = address.world.reason("fraud", "InvalidSplit")
-    assert told["message"].endswith("there is no revision 9")
-    address.hold(5_000, "2", 0)
 
 
 def _answered(address: Address, pod: str) -> int:

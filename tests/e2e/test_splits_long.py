@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 
@@ -10,6 +11,7 @@ import pytest
 from cluster import provider, release
 from cluster.node import Node
 from fairlead_operator.traffic.states import State
+from fairlead_runtime.contract import assignment
 from tests.e2e.conftest import VALUES
 from tests.e2e.splits import USERS, Address, check_shares, failed
 from tests.e2e.world import until
@@ -72,6 +74,22 @@ def test_the_operator_killed_in_each_state_changes_nothing(address: Address) -> 
     check_shares(answers, address.windows)
 
 
+def test_deleting_pods_of_routers_and_models_under_a_split_loses_no_request(
+    address: Address,
+) -> None:
+    address.begin(5_000, replicas=2)
+    with address.clients(300) as answers:
+        for pod in (address.routers()[0], address.pods("1")[0], address.pods("2")[0]):
+            address.world.kubectl("delete", "pod", pod, "--wait=true", "--timeout=90s")
+        address.hold(5_000, "2", 4)
+        address.split({"9": 5_000}, **USERS)
+        told = address.world.reason("fraud", "InvalidSplit")
+        address.hold(5_000, "2", 4)  # a slip of the pen moves nobody
+    assert told["message"].endswith("there is no revision 9")
+    assert failed(answers) == []
+    check_shares(answers, address.windows)
+
+
 def test_a_killed_router_costs_what_it_had_in_flight_and_no_more(address: Address) -> None:
     address.begin(5_000)
     with address.clients(300) as answers:
@@ -82,19 +100,58 @@ def test_a_killed_router_costs_what_it_had_in_flight_and_no_more(address: Addres
     check_shares(answers, address.windows)
 
 
+def test_a_router_that_needs_new_pods_is_replaced_without_a_lost_request(
+    address: Address,
+) -> None:
+    address.begin(5_000)
+    before = set(address.routers())
+    with address.clients(400) as answers:
+        limit = {"spec": {"objectives": {"maxLatencyMs": 55}}}  # an edge of its histograms
+        address.world.kubectl(
+            "patch", "modeldeployment", "fraud", "--type=merge", "-p", json.dumps(limit)
+        )
+        until(
+            "new routers", lambda: len(address.routers()) == 2 and not before & {*address.routers()}
+        )
+        address.split({"2": 8_000}, **USERS)
+        address.hold(8_000, "2", 4)
+        until("the former bootstrap is gone", lambda: len(_bootstraps(address)) == 1)
+        time.sleep(20)  # the former pods answer until their clients have left
+    assert failed(answers) == []
+    check_shares(answers, address.windows)
+
+
+def _bootstraps(address: Address) -> list[str]:
+    found = [each["metadata"]["name"] for each in address.world.all("configmaps")]
+    return [name for name in found if name.startswith("fraud-fl-router-")]
+
+
 def test_while_an_arm_has_no_pods_the_control_answers_for_it(address: Address) -> None:
     address.begin(5_000)
     with address.clients(300) as answers:
         kill_operator(address)  # what holds must hold without it
         killed = time.time()
         kill(address, *address.pods("2"))
-        time.sleep(8)
-        address.hold(5_000, "2", 6)
+        time.sleep(3)
+        address.world.kubectl(
+            "wait", "--for=condition=Available", "deployment", "--all", "--timeout=120s"
+        )
+        time.sleep(3)  # names are asked for every second
+        window = address.hold(5_000, "2", 6)
     assert len(failed(answers)) <= _CLIENTS, failed(answers)
-    names = {arm.name for arm in address.windows[-1].split.arms}
-    after = [a for a in answers if a["at"] > killed and "error" not in a]
-    assert {a["variant"] for a in after} == names
-    check_shares(answers, address.windows[-1:])
+    [candidate] = [name for name, version in window.versions.items() if version == "2"]
+    stood_in = [
+        answer
+        for answer in answers
+        if killed < answer["at"] < window.began
+        and answer.get("version") == "1"
+        and assignment.arm(window.split.table, window.split.salt, answer["user"]) == candidate
+    ]
+    assert len(stood_in) > 10, "the control answered for it, and said so"
+    assert {answer["variant"] for answer in stood_in} == {window.split.control.name}
+    slowest = max(answer["ms"] for answer in answers)
+    print(f"{len(failed(answers))} failed, {len(stood_in)} by the control, slowest {slowest} ms")
+    check_shares(answers, [window])
 
 
 def test_without_the_api_server_for_a_minute_a_split_goes_on(address: Address) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fairlead_operator.api.reasons import Reason
 from fairlead_operator.planning import names, router
-from fairlead_operator.rollout import wanted
+from fairlead_operator.rollout import diagnosis, wanted
 from fairlead_operator.rollout.capacity import ceiling
 from fairlead_operator.rollout.revision import Revision
 from fairlead_operator.rollout.revision import State as RevisionState
@@ -139,7 +139,7 @@ def decide(
         before=memory,
         plan=plan,
         kicks=_kicks(snapshot, settings, move, plan, now),
-        finding=_finding(move, timing, now),
+        finding=_finding(snapshot, move, timing, now),
     )
 
 
@@ -206,24 +206,26 @@ def _kicks(
     """
     if plan is None or move.configuration is None:
         return ()
-    wanted_versions = documents.versions(move.configuration, settings)
-    behind = {r.name for r in snapshot.routers if r.versions not in (None, wanted_versions)}
+    versions = documents.versions(move.configuration, settings)
+    behind = {r.name for r in snapshot.routers if r.versions not in (None, versions)}
+    silent = {r.name for r in snapshot.routers if r.versions is None}
     waited = (now - move.memory.written_at).total_seconds() if move.memory.written_at else 0.0
     again = min(_MOST_KICKS, int(waited / _KICK_AGAIN_S))
     kicks = []
     for pod in snapshot.router_pods:
-        meta = pod["metadata"]
-        if meta.get("deletionTimestamp"):
-            continue
-        told = str((meta.get("annotations") or {}).get(names.ROUTER_ANNOTATION) or "")
+        meta, phase = pod["metadata"], (pod.get("status") or {}).get("phase")
         late = meta["name"] in behind
+        if meta.get("deletionTimestamp") or phase != "Running":
+            continue  # one that only starts finds the documents as they are
+        told = str((meta.get("annotations") or {}).get(names.ROUTER_ANNOTATION) or "")
         value = f"{plan.documents_hash}.{again if late else 0}"
-        if told != value and (late or not told.startswith(f"{plan.documents_hash}.")):
+        news = not told.startswith(f"{plan.documents_hash}.") and meta["name"] in silent
+        if told != value and (late or news):
             kicks.append(Kick(pod=meta["name"], uid=meta["uid"], value=value))
     return tuple(kicks)
 
 
-def _finding(move: Move, timing: Timing, now: dt.datetime) -> Finding | None:
+def _finding(snapshot: Snapshot, move: Move, timing: Timing, now: dt.datetime) -> Finding | None:
     reason = None if move.hold is None else _REASONS.get(move.hold)
     if reason is None:
         return None
@@ -231,4 +233,9 @@ def _finding(move: Move, timing: Timing, now: dt.datetime) -> Finding | None:
     patient = (now - written).total_seconds() < timing.confirm_s
     if reason is Reason.ROUTER_UNCONFIRMED and patient:
         return None  # what was written a moment ago is on its way
-    return Finding(reason=reason.value, message=move.message, stalled=False)
+    text = move.message
+    if reason in (Reason.ROUTER_NOT_READY, Reason.ROUTER_GONE):
+        deployment = snapshot.children.get(("Deployment", names.router_name(snapshot.name)))
+        why = diagnosis.diagnose(deployment, snapshot.router_pods)
+        text += f": {why.message}" if why is not None else ""
+    return Finding(reason=reason.value, message=text, stalled=False)

@@ -81,7 +81,8 @@ class _Pass:
         ready = len(self.routers) - len(waiting)
         if waiting or ready < max(1, self.view.routers_wanted):
             text = f"{ready} of {self.view.routers_wanted} routers are ready for the address"
-            return self._move(memory, self.want.stable.key, Hold.ROUTER_NOT_READY, text, _SOON_S)
+            wake = self._patience(memory)
+            return self._move(memory, self.want.stable.key, Hold.ROUTER_NOT_READY, text, wake)
         flipped = dataclasses.replace(memory, state=State.SETTLING, since=self.now)
         return self._settle(flipped)
 
@@ -89,7 +90,8 @@ class _Pass:
         """Without a ready router nobody would answer: the control's pods do until one is back."""
         memory = self._with(State.STARTING, self._base())
         text = "no router is ready: the control has the address until one is"
-        return self._move(memory, self.want.stable.key, Hold.ROUTER_GONE, text, _SOON_S)
+        wake = self._patience(memory)
+        return self._move(memory, self.want.stable.key, Hold.ROUTER_GONE, text, wake)
 
     def _settling(self) -> Move:
         if not self.want.router:
@@ -257,6 +259,11 @@ class _Pass:
 
     # Moves.
 
+    def _patience(self, memory: Memory) -> float:
+        """Return when to look again at what does not come: the later, the longer it has not."""
+        age = (self.now - memory.since).total_seconds()
+        return min(_LATER_S, max(_SOON_S, age / 10))
+
     def _unconfirmed(self, memory: Memory, goal: Split | None = None) -> Move:
         since = memory.written_at or self.now
         patient = (self.now - since).total_seconds() < self.timing.confirm_s
@@ -313,6 +320,8 @@ class _Pass:
 def _observed(view: View, now: dt.datetime) -> Memory:
     """Return the memory, set right by what the address really selects."""
     memory = view.memory
+    if view.selected is None:  # somebody removed the Service: it is made again as it was
+        return memory
     routed = view.selected == ROUTER
     state = memory.state
     if routed and state in (State.DIRECT, State.STARTING):

@@ -75,7 +75,10 @@ def after(snapshot: Snapshot, decision: Decision, *, taken: bool = True) -> Snap
         told = {kick.pod: {names.ROUTER_ANNOTATION: kick.value} for kick in decision.address.kicks}
         before = {p["metadata"]["name"]: p["metadata"]["annotations"] for p in snapshot.router_pods}
         pods = tuple(
-            {"metadata": {"name": n, "uid": n, "annotations": told.get(n, before.get(n, {}))}}
+            {
+                "metadata": {"name": n, "uid": n, "annotations": told.get(n, before.get(n, {}))},
+                "status": {"phase": "Running"},
+            }
             for n in ROUTERS
         )
     resource = {**snapshot.resource, "status": status}
@@ -144,15 +147,43 @@ def test_a_kubelet_is_told_of_each_new_table_and_again_while_its_router_is_behin
     assert decide(done, SETTLED, later(seconds + 3)).address.kicks == ()
 
 
-def test_a_pod_that_is_going_or_silent_is_not_told() -> None:
+def test_a_pod_that_is_going_or_only_starts_is_not_told() -> None:
     snapshot, seconds = reached(1_000)
-    going = {"metadata": {"name": "r1", "uid": "r1", "deletionTimestamp": "now"}}
-    silent = dataclasses.replace(snapshot.routers[1], versions=None)
-    told = {"metadata": {**snapshot.router_pods[1]["metadata"]}}
-    snapshot = dataclasses.replace(
-        snapshot, router_pods=(going, told), routers=(snapshot.routers[0], silent)
+    behind = dataclasses.replace(snapshot.routers[0], versions=Versions())
+    for meta, phase in (({"deletionTimestamp": "now"}, "Running"), ({}, "Pending")):
+        pod = {"metadata": {"name": "r1", "uid": "r1", **meta}, "status": {"phase": phase}}
+        there = dataclasses.replace(snapshot, router_pods=(pod,), routers=(behind,))
+        assert decide(there, SETTLED, later(seconds + 9)).address.kicks == ()
+
+
+def test_a_router_that_cannot_be_asked_is_told_once() -> None:
+    snapshot, seconds = reached(1_000)
+    silent = dataclasses.replace(snapshot.routers[0], versions=None)
+    pod = {"metadata": {"name": "r1", "uid": "r1"}, "status": {"phase": "Running"}}
+    snapshot = dataclasses.replace(snapshot, router_pods=(pod,), routers=(silent,))
+    [kick] = decide(snapshot, SETTLED, later(seconds + 9)).address.kicks
+    told = {**pod["metadata"], "annotations": {names.ROUTER_ANNOTATION: kick.value}}
+    snapshot = dataclasses.replace(snapshot, router_pods=({**pod, "metadata": told},))
+    assert decide(snapshot, SETTLED, later(seconds + 60)).address.kicks == ()
+
+
+def test_a_router_that_does_not_start_says_why() -> None:
+    snapshot = a_world(1_000)
+    snapshot = after(snapshot, decide(snapshot, SETTLED, NOW), taken=False)
+    waiting = {"reason": "ImagePullBackOff", "message": "not found"}
+    status = {"image": "router:9", "ready": False, "state": {"waiting": waiting}, "name": "router"}
+    pod = {
+        "metadata": {"name": "r1", "uid": "r1"},
+        "status": {"phase": "Pending", "containerStatuses": [status]},
+    }
+    routers = (Router(name="r1", ready=False),)
+    snapshot = dataclasses.replace(snapshot, router_pods=(pod,), routers=routers)
+    finding = decide(snapshot, SETTLED, later(30)).address.finding
+    assert finding is not None
+    assert finding.reason == "RouterNotReady"
+    assert finding.message == (
+        "0 of 2 routers are ready for the address: image router:9 cannot be pulled: not found"
     )
-    assert decide(snapshot, SETTLED, later(seconds + 9)).address.kicks == ()
 
 
 def test_a_revision_that_the_address_may_still_need_is_not_drained() -> None:
