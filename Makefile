@@ -127,6 +127,10 @@ BENCH_RUNTIME ?= --docs docs/benchmarks.md
 bench-runtime: $(STAMP) $(PEER_STAMPS)  ## The runtime beside its peers, on loopback (needs wrk; 20 minutes)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime --peers $(VENVS) $(BENCH_RUNTIME)
 
+.PHONY: bench-router
+bench-router: $(STAMP)  ## What a router adds to the runtime alone, on loopback (needs wrk)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.router
+
 .PHONY: clean
 clean:  ## Undo: the cluster and everything it left, build products, the environment
 	$(PYTHON) -m cluster clean

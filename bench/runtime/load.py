@@ -53,7 +53,7 @@ def press(
         RuntimeError: An answer was no success, and refusals were not expected.
     """
     before = server.cpu_s()
-    url = f"http://127.0.0.1:{server.port}{path}"
+    url = f"http://{server.host}:{server.port}{path}"
     done = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(lua), url],
         capture_output=True, text=True, check=True,

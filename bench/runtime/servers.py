@@ -48,6 +48,7 @@ class Running:
     grpc_port: int
     pid: int
     ready_s: float
+    host: str = "127.0.0.1"
 
     @property
     def name(self) -> str:

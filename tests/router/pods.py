@@ -104,6 +104,8 @@ class Pod:
 
     def _end(self, link: h2.connection.H2Connection, stream: int, headers: dict[str, str]) -> None:
         body = self._answer(headers, "HTTP/2")
+        if self.hangs:
+            return
         grpc = headers.get("content-type") == "application/grpc"
         kind = "application/grpc" if grpc else "application/json"
         link.send_headers(stream, [(":status", str(self.status)), ("content-type", kind)])

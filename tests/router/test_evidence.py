@@ -47,14 +47,14 @@ async def operator(world: World) -> AsyncIterator[Operator]:
         yield Operator(world, scraper)
 
 
-async def call(world: World, times: int) -> list[grpc.StatusCode]:
+async def call(world: World, times: int, *, patience_s: float = 5) -> list[grpc.StatusCode]:
     """Call with gRPC, as so many users, and return how it ended."""
     found = []
     target = f"127.0.0.1:{world.envoy.settings.grpc_port}"
     async with grpc.aio.insecure_channel(target) as channel:
         infer = channel.unary_unary(INFER)
         for i in range(times):
-            made = infer(b"{}", metadata=((HEADER, f"u{i}"),), timeout=5)
+            made = infer(b"{}", metadata=((HEADER, f"u{i}"),), timeout=patience_s)
             try:
                 await made
             except grpc.aio.AioRpcError as error:
@@ -169,6 +169,44 @@ async def test_errors_and_timeouts_over_http_are_seen_in_latency_too(
     assert (counts.requests, counts.errors, counts.client_errors) == (12, 6, 0)
     assert counts.latency is not None
     assert counts.latency.above(900.0).surely.successes <= 2
+
+
+async def test_grpc_calls_that_hang_are_seen_whoever_loses_patience(
+    world: World, operator: Operator
+) -> None:
+    world.envoy.settings = dataclasses.replace(world.envoy.settings, timeout_s=2)
+    control, bigger = await world.arm("control"), await world.arm("bigger")
+    await world.route(a_split(control, bigger, control=0, bigger=10_000))
+    await operator.look(control, bigger)
+    await call(world, 4)
+    world.pods["bigger"][0].hangs = True
+    late = [grpc.StatusCode.DEADLINE_EXCEEDED]
+    assert await call(world, 3, patience_s=0.3) == late * 3
+    assert await call(world, 1, patience_s=30) == late
+    counts = (await operator.look(control, bigger)).arms[bigger.key]
+    assert (counts.requests, counts.errors) == (8, 4)
+
+
+async def test_copies_that_hang_are_ended(world: World, operator: Operator) -> None:
+    world.envoy.settings = dataclasses.replace(world.envoy.settings, timeout_s=1)
+    control, bigger = await world.arm("control"), await world.arm("bigger")
+    mirror = Mirror(arm=bigger, share=10_000, compared=10_000)
+    base = only(control)
+    await world.route(Split(arms=base.arms, table=base.table, mirror=mirror))
+    await operator.look(control, bigger)
+    world.pods["bigger"][0].hangs = True
+    await call(world, 3)
+    await users(world, 3)
+    active = "envoy_cluster_upstream_rq_active{envoy_cluster_name"
+
+    async def ended() -> bool:
+        lines = [x for x in (await world.envoy.statistics()).splitlines() if active in x]
+        mirrors = [line for line in lines if "_mirror" in line]
+        assert len(mirrors) == 2
+        return all(line.endswith(" 0") for line in mirrors)
+
+    await eventually(lambda: len(world.pods["bigger"][0].seen) == 6, 5)
+    await eventually(ended, 10)
 
 
 async def test_a_pod_that_dies_with_a_request_in_its_hands_failed_it(

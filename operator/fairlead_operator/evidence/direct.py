@@ -58,6 +58,17 @@ class Pods:
     routers: Sequence[RouterPod] = field(default_factory=tuple)
     models: Sequence[ModelPod] = field(default_factory=tuple)
 
+    @property
+    def names(self) -> list[str]:
+        """All pods, routers first."""
+        return [*(pod.name for pod in self.routers), *(pod.name for pod in self.models)]
+
+    @property
+    def ready(self) -> list[str]:
+        """Those that should answer."""
+        routers = (pod.name for pod in self.routers if pod.ready)
+        return [*routers, *(pod.name for pod in self.models if pod.ready)]
+
 
 def model_pod(manifest: Mapping[str, Any], arm: str, port: int = HTTP_PORT) -> ModelPod:
     """Return what is needed of a pod as the API gives it.
@@ -83,6 +94,20 @@ def model_pod(manifest: Mapping[str, Any], arm: str, port: int = HTTP_PORT) -> M
     )
 
 
+def lives(pods: Pods) -> list[Life]:
+    """Return what the cluster says about the model pods' containers."""
+    return [
+        Life(
+            pod=pod.name,
+            arm=pod.arm,
+            created=pod.created,
+            restarts=pod.restarts,
+            out_of_memory=pod.out_of_memory,
+        )
+        for pod in pods.models
+    ]
+
+
 async def read(ledger: Ledger, pods: Pods, scraper: Scraper) -> Ledger:
     """Read all pods side by side and return the ledger with what they counted."""
     targets = [
@@ -100,13 +125,10 @@ async def read(ledger: Ledger, pods: Pods, scraper: Scraper) -> Ledger:
     ]
     return ledger.advance(
         readings,
-        [_life(pod) for pod in pods.models],
+        lives(pods),
         keys=pods.keys,
-        pods=[target.pod for target in targets],
-        needed=[
-            *(pod.name for pod in pods.routers if pod.ready),
-            *(pod.name for pod in pods.models if pod.ready),
-        ],
+        pods=pods.names,
+        needed=pods.ready,
     )
 
 
@@ -151,16 +173,6 @@ def _reading(pod: str, arm: str | None, page: Page | Unread) -> Reading | None:
         return modelpage.reading(pod, arm, page)
     except ExpositionError:
         return None
-
-
-def _life(pod: ModelPod) -> Life:
-    return Life(
-        pod=pod.name,
-        arm=pod.arm,
-        created=pod.created,
-        restarts=pod.restarts,
-        out_of_memory=pod.out_of_memory,
-    )
 
 
 def _now() -> dt.datetime:

@@ -61,6 +61,8 @@ def of_router(whose: Cluster, grown: Group, *, control: bool) -> Counts:
         # What the router answered itself is a status of gRPC and of HTTP, so the two are no sum.
         # Whose a status is nobody can tell where the control stood in: then none is the arm's.
         stood_in = got(router.STOOD_IN, 0)
+        # A call that the router ended at its deadline has a status of gRPC, and none of HTTP.
+        answered = max(answered, got(router.GRPC_ENDED, 0) - stood_in)
         failed = max(failed, got(router.GRPC_FAILED, 0) - stood_in)
         refused = max(refused, got(router.GRPC_REFUSED, 0) - stood_in)
     if control:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from collections.abc import Iterable
 
-from fairlead_operator.evidence.exposition import ExpositionError, samples
+from fairlead_operator.evidence.exposition import ExpositionError, Sample, samples
 from fairlead_operator.evidence.readings import Group, Reading
 from fairlead_operator.evidence.routerpage import ANSWERED, FAILED, histogram
 from fairlead_operator.evidence.scrape import Page
@@ -18,10 +19,11 @@ CHECKED, NON_FINITE = "checked", "non_finite"
 PATH = "/metrics"
 _STARTED = "process_start_time_seconds"
 _LATENCY = f"{names.PREDICTION_LATENCY_SECONDS}_bucket"
-_WANTED = re.compile(
+WANTED = re.compile(
     f"{_STARTED}|{_LATENCY}|{names.PREDICTIONS_TOTAL}"
     f"|{names.PREDICTIONS_CHECKED_TOTAL}|{names.PREDICTIONS_NON_FINITE_TOTAL}"
 )
+"""The metrics that are read."""
 
 
 def reading(pod: str, arm: str, page: Page) -> Reading:
@@ -30,10 +32,19 @@ def reading(pod: str, arm: str, page: Page) -> Reading:
     Raises:
         ExpositionError: This is not a model's page.
     """
+    return of_samples(pod, arm, page.at, samples(page.body, WANTED))
+
+
+def of_samples(pod: str, arm: str, at: dt.datetime, found: Iterable[Sample]) -> Reading:
+    """Return the counters of a model pod from samples of one instant.
+
+    Raises:
+        ExpositionError: They are not a model's.
+    """
     started: float | None = None
     numbers = {ANSWERED: 0, FAILED: 0, CHECKED: 0, NON_FINITE: 0}
     buckets: dict[float, int] = {}
-    for sample in samples(page.body, _WANTED):
+    for sample in found:
         value = sample.value
         if sample.name == _STARTED:
             started = value
@@ -53,7 +64,7 @@ def reading(pod: str, arm: str, page: Page) -> Reading:
     return Reading(
         pod=pod,
         arm=arm,
-        at=page.at,
+        at=at,
         started=dt.datetime.fromtimestamp(started, dt.UTC),
         groups={MODEL: Group(numbers=numbers, latency=histogram(buckets))},
     )

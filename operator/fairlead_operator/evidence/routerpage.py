@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from fairlead_operator.evidence.exposition import ExpositionError, Sample, samples
@@ -24,8 +25,8 @@ STOOD_IN, ALL_FAILED = "stood_in", "all_failed"
 those for which there was no pod at all."""
 RETRIED, RETRIED_WELL = "retried", "retried_well"
 """Second tries; those of them that got an answer."""
-GRPC_FAILED, GRPC_REFUSED = "grpc_failed", "grpc_refused"
-"""gRPC calls of the cluster by their status: the arm's fault, the caller's fault."""
+GRPC_ENDED, GRPC_FAILED, GRPC_REFUSED = "grpc_ended", "grpc_failed", "grpc_refused"
+"""gRPC calls of the cluster; of them by their status: the arm's fault, the caller's fault."""
 BROKEN = "broken"
 """What failed by HTTP status or gRPC trailer, of one pod that gets copies."""
 
@@ -45,11 +46,12 @@ PATH = f"/stats/prometheus?usedonly&filter={quote(_FILTER)}"
 _ZONES = f"envoy_cluster_zone_{ZONE}"
 _TIME = f"{_ZONES}_{OWN}_upstream_rq_time_bucket"
 _GRPC = re.compile(r"envoy_cluster_grpc_(\d+)")
-_WANTED = re.compile(
+WANTED = re.compile(
     rf"envoy_server_uptime|{_ZONES}_({OWN}|{SPARE})_upstream_rq_xx|{_TIME}"
     r"|envoy_cluster_upstream_rq_(xx|retry|retry_success)|envoy_cluster_grpc_\d+"
     r"|envoy_cluster_endpoint_rq_error"
 )
+"""The metrics that are read, by Prometheus' names."""
 _UPTIME_ERROR = dt.timedelta(seconds=1)  # Envoy tells whole seconds
 
 
@@ -59,10 +61,19 @@ def reading(pod: str, page: Page) -> Reading:
     Raises:
         ExpositionError: This is not a router's page.
     """
+    return of_samples(pod, page.at, samples(page.body, WANTED))
+
+
+def of_samples(pod: str, at: dt.datetime, found: Iterable[Sample]) -> Reading:
+    """Return the counters of a router from samples of one instant.
+
+    Raises:
+        ExpositionError: They are not a router's.
+    """
     uptime: float | None = None
     numbers: dict[str, dict[str, int]] = {}
     buckets: dict[str, dict[float, int]] = {}
-    for sample in samples(page.body, _WANTED):
+    for sample in found:
         if sample.name == "envoy_server_uptime":
             uptime = sample.value
             continue
@@ -74,17 +85,17 @@ def reading(pod: str, page: Page) -> Reading:
         if sample.name == "envoy_cluster_endpoint_rq_error":
             # A group of its own: it goes with its pod, while the cluster stays.
             cluster += "@" + sample.labels.get("envoy_endpoint_address", "")
-        found = numbers.setdefault(cluster, {})
+        mine = numbers.setdefault(cluster, {})
         for name in _meaning(sample):
-            found[name] = found.get(name, 0) + int(sample.value)
+            mine[name] = mine.get(name, 0) + int(sample.value)
     if uptime is None:
         raise ExpositionError("the page has no uptime: is this a router's metrics port?")
     groups = {
         cluster: Group(numbers=numbers.get(cluster, {}), latency=histogram(buckets.get(cluster)))
         for cluster in {*numbers, *buckets}
     }
-    started = page.at - dt.timedelta(seconds=uptime) - _UPTIME_ERROR
-    return Reading(pod=pod, at=page.at, started=started, groups=groups)
+    started = at - dt.timedelta(seconds=uptime) - _UPTIME_ERROR
+    return Reading(pod=pod, at=at, started=started, groups=groups)
 
 
 def histogram(cumulative: dict[float, int] | None) -> Histogram | None:
@@ -117,8 +128,8 @@ def _meaning(sample: Sample) -> tuple[str, ...]:
     if status := _GRPC.fullmatch(name):
         code = int(status[1])
         if code in _GRPC_FAILURES:
-            return (GRPC_FAILED,)
-        return (GRPC_REFUSED,) if code in _GRPC_REFUSALS else ()
+            return (GRPC_ENDED, GRPC_FAILED)
+        return (GRPC_ENDED, GRPC_REFUSED) if code in _GRPC_REFUSALS else (GRPC_ENDED,)
     kind = sample.labels.get("envoy_response_code_class", "")
     if name == "envoy_cluster_upstream_rq_xx":
         return (ALL_FAILED,) if kind == "5" else ()

@@ -122,9 +122,17 @@ class Scraper:
         async with session.get(target.url, allow_redirects=False) as answer:
             if answer.status != 200:  # noqa: PLR2004 - OK
                 return Unread(f"{target.url} answered {answer.status}")
-            body = bytearray()
-            async for chunk in answer.content.iter_chunked(_CHUNK):
-                body += chunk
-                if len(body) > self._max_bytes:
-                    return Unread(f"{target.url} has more than {self._max_bytes} bytes")
-            return Page(bytes(body), at)
+            body = await body_of(answer, self._max_bytes)
+            if body is None:
+                return Unread(f"{target.url} has more than {self._max_bytes} bytes")
+            return Page(body, at)
+
+
+async def body_of(answer: aiohttp.ClientResponse, most_bytes: int) -> bytes | None:
+    """Return an answer's body; None, and nothing more is read, where it is too long."""
+    body = bytearray()
+    async for chunk in answer.content.iter_chunked(_CHUNK):
+        body += chunk
+        if len(body) > most_bytes:
+            return None
+    return bytes(body)

@@ -63,8 +63,9 @@ def clusters(arms: tuple[Arm, ...], mirrored: tuple[Arm, ...], settings: Setting
         for arm in arms:
             spare = None if arm.key == control.key else control
             made.append(_cluster(name(arm, protocol), arm, spare, port, _AS_IT_CAME))
-        spoken = _COPIES[protocol]
-        made += [_cluster(mirror_name(arm, protocol), arm, None, port, spoken) for arm in mirrored]
+        made += [
+            _for_copies(mirror_name(arm, protocol), arm, protocol, settings) for arm in mirrored
+        ]
     return made
 
 
@@ -119,6 +120,15 @@ def _cluster(cluster: str, arm: Arm, spare: Arm | None, port: int, spoken: Json)
             }
         },
     }
+
+
+def _for_copies(cluster: str, arm: Arm, protocol: str, settings: Settings) -> Json:
+    port = settings.http_port if protocol == "http" else settings.grpc_port
+    made = _cluster(cluster, arm, None, port, _COPIES[protocol])
+    [options] = made["typed_extension_protocol_options"].values()
+    # A copy of a gRPC call has no route whose limit would end it.
+    options["common_http_protocol_options"]["max_stream_duration"] = f"{settings.timeout_s}s"
+    return made
 
 
 def _names() -> Json:

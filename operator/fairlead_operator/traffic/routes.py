@@ -31,9 +31,9 @@ def route_table(split: Split, protocol: str, settings: Settings) -> Json:
     for mirror in _mirrors(split, protocol):
         if split.header is not None:
             routes.append(_keyed(split, split.header, protocol, mirror, settings))
-            routes.append(_route({}, _to_control(split, protocol), mirror, settings))
+            routes.append(_route({}, _to_control(split, protocol), mirror, protocol, settings))
         else:
-            routes.append(_route({}, _at_random(split, protocol), mirror, settings))
+            routes.append(_route({}, _at_random(split, protocol), mirror, protocol, settings))
     return {
         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": route_name(protocol),
@@ -91,7 +91,7 @@ def _keyed(split: Split, header: str, protocol: str, mirror: Json, settings: Set
         "weighted_clusters": {"clusters": weighted, "use_hash_policy": True},
         "hash_policy": [{"header": {"header_name": names.UNIT_HEADER}}],
     }
-    return _route({"headers": present}, action, mirror, settings)
+    return _route({"headers": present}, action, mirror, protocol, settings)
 
 
 def _to_control(split: Split, protocol: str) -> Json:
@@ -109,14 +109,12 @@ def _at_random(split: Split, protocol: str) -> Json:
     return {"weighted_clusters": {"clusters": weighted}}
 
 
-def _route(match: Json, action: Json, mirror: Json, settings: Settings) -> Json:
+def _route(match: Json, action: Json, mirror: Json, protocol: str, settings: Settings) -> Json:
     route: Json = {
         "match": {"prefix": "/", **match, **mirror.get("match", {})},
         "route": {
             **action,
-            "timeout": f"{settings.timeout_s}s",
-            # A gRPC client's own deadline holds, but not beyond the limit.
-            "max_stream_duration": {"grpc_timeout_header_max": f"{settings.timeout_s}s"},
+            **_timeout(protocol, settings),
             "retry_policy": _retry(),
         },
     }
@@ -133,6 +131,25 @@ def _route(match: Json, action: Json, mirror: Json, settings: Settings) -> Json:
             }
         }
     return route
+
+
+def _timeout(protocol: str, settings: Settings) -> Json:
+    """Return the longest time of a request.
+
+    A gRPC client's own deadline holds within it. The router ends such a call a moment before the
+    client does: what the client gives up is counted nowhere, and an arm that hangs would look well.
+    """
+    longest = f"{settings.timeout_s}s"
+    if protocol == "http":
+        return {"timeout": longest}
+    # With any of these Envoy does not look at `timeout` at all.
+    return {
+        "max_stream_duration": {
+            "max_stream_duration": longest,
+            "grpc_timeout_header_max": longest,
+            "grpc_timeout_header_offset": "0.010s",
+        }
+    }
 
 
 def _retry() -> Json:

@@ -69,7 +69,11 @@ def test_a_routers_page_is_read_by_cluster() -> None:
         routerpage.RETRIED_WELL: 1,
     }
     grpc = dict(reading.groups["f-a_grpc"].numbers)
-    assert grpc == {routerpage.GRPC_FAILED: 7, routerpage.GRPC_REFUSED: 10}
+    assert grpc == {
+        routerpage.GRPC_ENDED: 127,
+        routerpage.GRPC_FAILED: 7,
+        routerpage.GRPC_REFUSED: 10,
+    }
     mirror = reading.groups["f-a_grpc_mirror@10.0.0.1:9000"]
     assert dict(mirror.numbers) == {routerpage.BROKEN: 24}
 
@@ -135,6 +139,12 @@ def test_a_grpc_call_that_the_router_failed_counts_once() -> None:
     assert of("grpc", answered=10, refused=0, grpc_refused=6) == Counts(
         requests=10, client_errors=6
     )
+
+
+def test_a_grpc_call_that_ended_at_its_deadline_is_a_request() -> None:
+    assert of("grpc", answered=7, grpc_ended=10, grpc_failed=3) == Counts(requests=10, errors=3)
+    # What the control did in between is not the arm's.
+    assert of("grpc", answered=7, stood_in=5, grpc_ended=15, grpc_failed=3) == Counts(requests=10)
 
 
 def test_a_copy_that_failed_in_its_trailer_counts() -> None:
