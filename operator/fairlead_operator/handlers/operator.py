@@ -13,7 +13,7 @@ from fairlead_operator.handlers.watches import Watches
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.lease import Lease
-from fairlead_operator.reconcile import routers
+from fairlead_operator.reconcile import counting, routers
 from fairlead_operator.reconcile.loop import Loop
 from fairlead_operator.reconcile.passes import Reconciler
 from fairlead_operator.settings import Settings
@@ -39,7 +39,9 @@ async def run(settings: Settings) -> None:
         cluster = open_cluster.gated(lease)
         cache, metrics = Cache(), Metrics()
         scraper = Scraper()
-        reconciler = Reconciler(cluster, cache, settings, metrics, routers.reader(scraper))
+        reconciler = Reconciler(
+            cluster, cache, settings, metrics, routers.reader(scraper), counting.counter(scraper)
+        )
         loop = Loop(cluster, cache, reconciler, lease, settings, metrics)
         async with (
             ports.serve(

@@ -16,13 +16,15 @@ from fairlead_operator.kube.errors import ConflictError
 from fairlead_operator.kube.kinds import BY_KIND, MODEL_DEPLOYMENT
 from fairlead_operator.planning import names
 from fairlead_operator.planning.children import Manifest
-from fairlead_operator.reconcile import act, gather, routers
+from fairlead_operator.reconcile import act, counting, gather, routers
+from fairlead_operator.reconcile.counting import Count
 from fairlead_operator.reconcile.routers import ReadRouters
 from fairlead_operator.rollout import status as status_module
 from fairlead_operator.rollout.addressing import Kick
 from fairlead_operator.rollout.decide import Decision, decide, look_again_s
 from fairlead_operator.rollout.settled import Settled
 from fairlead_operator.rollout.snapshot import Finding
+from fairlead_operator.rollout.view import Note
 from fairlead_operator.settings import Settings
 from fairlead_operator.telemetry import Metrics
 
@@ -61,8 +63,10 @@ class Reconciler:
         settings: Settings,
         metrics: Metrics,
         read_routers: ReadRouters,
+        count: Count = counting.nobody,
     ) -> None:
         self._read_routers = read_routers
+        self._count = count
         self._cluster = cluster
         self._cache = cache
         self._metrics = metrics
@@ -88,11 +92,12 @@ class Reconciler:
         """Run one pass; safe to repeat, and to stop between any two steps."""
         resource = self._cache.model_deployment(key)
         if resource is None or resource["metadata"].get("deletionTimestamp"):
+            self._metrics.rollouts.forget(key)
             return Result()  # the garbage collector removes the children, with or without us
         now = now or dt.datetime.now(dt.UTC)
         try:
             snapshot = await gather.snapshot(
-                self._cluster, self._cache, self._read_routers, resource, now
+                self._cluster, self._cache, self._read_routers, self._count, resource, now
             )
         except gather.SpecError as error:
             self._metrics.errors.labels(Reason.INVALID_SPEC.value).inc()
@@ -122,7 +127,9 @@ class Reconciler:
         snapshot = gather.with_resource(snapshot, resource)
         unaddressed = done.address if ("Service", snapshot.name) not in snapshot.children else None
         new = status_module.compose(snapshot, decision, done.problems, now, unaddressed=unaddressed)
-        changed += await self._write_status(resource, new, now)
+        self._metrics.rollouts.show(key, decision.step)
+        told = decision.step.notes if decision.step is not None else ()
+        changed += await self._write_status(resource, new, now, told)
         return Result(
             changed=tuple(changed),
             requeue_after_s=self._requeue(resource, new, decision, done.problems, now),
@@ -203,7 +210,11 @@ class Reconciler:
         return changed
 
     async def _write_status(
-        self, resource: Mapping[str, Any], new: dict[str, Any], now: dt.datetime
+        self,
+        resource: Mapping[str, Any],
+        new: dict[str, Any],
+        now: dt.datetime,
+        told: tuple[Note, ...] = (),
     ) -> tuple[str, ...]:
         before = resource.get("status") or {}
         if not status_module.worth_writing(before, new, now):
@@ -222,7 +233,7 @@ class Reconciler:
         live = await self._cluster.apply(MODEL_DEPLOYMENT, body, "status")
         self._cache.observe(live)
         self._metrics.writes.labels(MODEL_DEPLOYMENT.kind, "status").inc()
-        for note in status_module.notes(before, new):
+        for note in (*told, *status_module.notes(before, new)):
             await events.post(
                 self._cluster,
                 live,

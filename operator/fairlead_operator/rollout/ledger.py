@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 from fairlead_operator.rollout.revision import instant, write_instant
@@ -42,8 +41,8 @@ class Sides:
 
     def __add__(self, other: Sides) -> Sides:
         return Sides(
-            control=add(self.control, other.control),
-            candidate=add(self.candidate, other.candidate),
+            control=self.control + other.control,
+            candidate=self.candidate + other.candidate,
         )
 
 
@@ -129,7 +128,9 @@ class Ledger:
             return self
         sides = Sides(
             control=window.arms.get(control, _NOTHING),
-            candidate=window.arms.get(candidate, _NOTHING),
+            # What its pods say of themselves is among the arms, also while it only gets copies.
+            candidate=window.arms.get(candidate, _NOTHING)
+            + window.mirrored.get(candidate, _NOTHING),
         )
         known = self
         if self.begin != begin:
@@ -159,23 +160,6 @@ class Ledger:
                 candidate=self.open.candidate.client_errors,
             ),
         )
-
-
-def add(one: Counts, other: Counts) -> Counts:
-    """Return the sum; histograms with different edges are brought to those that both have."""
-    if one.latency and other.latency and one.latency.edges != other.latency.edges:
-        common = tuple(sorted(set(one.latency.edges) & set(other.latency.edges)))
-        one = replace(one, latency=coarser(one.latency, common))
-        other = replace(other, latency=coarser(other.latency, common))
-    return one + other
-
-
-def coarser(histogram: Histogram, edges: Sequence[float]) -> Histogram:
-    """Return a histogram with some of its own edges only: buckets between them are summed."""
-    kept = [histogram.edges.index(edge) for edge in edges]
-    bounds = [0, *(index + 1 for index in kept), len(histogram.counts)]
-    counts = tuple(sum(histogram.counts[low:high]) for low, high in pairwise(bounds))
-    return Histogram(edges=tuple(edges), counts=counts)
 
 
 def to_json(ledger: Ledger) -> dict[str, Any]:

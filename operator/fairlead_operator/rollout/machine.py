@@ -23,7 +23,7 @@ from fairlead_operator.rollout.view import Job, RolloutMove, RolloutView, Side, 
 from fairlead_runtime.contract.assignment import SLOTS
 
 STABLE_GONE_S = 30.0
-"""For so long the stable may be without a ready replica before a candidate takes its place."""
+"""For so long the stable may be without a ready replica before its canary gets everything."""
 SPLIT = frozenset({Phase.SHADOW, Phase.STEP, Phase.PROMOTING})
 """Phases in which evidence is judged."""
 _MOST_ROWS = 8
@@ -146,8 +146,10 @@ class _Pass:
     def _stable(self, memory: Memory) -> bool:
         if self.view.stable is None:
             return False
-        if memory.gone_at is None:
+        if self.view.stable.ready or memory.gone_at is None:
             return True
+        if memory.phase is Phase.STARTING:
+            return False  # nobody serves: whoever is validated and ready is better
         return (self.now - memory.gone_at).total_seconds() < STABLE_GONE_S
 
     def _hold_s(self, memory: Memory) -> float:
@@ -191,6 +193,8 @@ class _Pass:
             trial=view.validation.trial if same else Trial.NONE,
             counted=view.validation.job == memory.job,
             ready=self._ready(memory),
+            enough=candidate is not None and same and candidate.ready and candidate.enough,
+            direct=not self.plan.steps and self.plan.mirror is None,
             stable=self._stable(memory),
             unreachable=bool(view.unreachable),
             live=memory.live_at is not None and self._live(memory),
@@ -265,7 +269,10 @@ class _Pass:
 
     def _job(self, memory: Memory) -> Job:
         if memory.phase is not Phase.VALIDATING:
-            return Job.KEEP if self.before.phase is Phase.VALIDATING else Job.NONE
+            ending = memory.ending
+            refused = ending is not None and ending.outcome is Outcome.VALIDATION_FAILED
+            # Until the report is in status, and what it printed as long as somebody may ask why.
+            return Job.KEEP if refused or self.before.phase is Phase.VALIDATING else Job.NONE
         known = self.view.validation
         if known.trial in (Trial.PASSED, Trial.BLAMED, Trial.BROKEN) and known.job == memory.job:
             return Job.REPLACE

@@ -59,6 +59,8 @@ class Situation:
         trial: What its validation Job has come to.
         counted: Whether that Job's end was taken note of before.
         ready: Whether it has a ready replica.
+        enough: Whether it has as many as all traffic needs.
+        direct: Whether the spec has neither steps nor a mirror.
         stable: Whether there is a stable that serves, or did so a moment ago.
         unreachable: Whether the objectives are out of its reach.
         live: Whether every router does what is wanted.
@@ -80,6 +82,8 @@ class Situation:
     trial: Trial
     counted: bool
     ready: bool
+    enough: bool
+    direct: bool
     stable: bool
     unreachable: bool
     live: bool
@@ -158,8 +162,17 @@ TABLE: tuple[Row, ...] = (
     ),
     _row(
         "Starting",
+        (
+            "the spec has neither steps nor a mirror; it has the replicas for all traffic, is not "
+            "paused, and can reach the objectives"
+        ),
+        lambda s: s.direct and s.enough and not s.paused and not s.unreachable,
+        Go.PROMOTED,
+    ),
+    _row(
+        "Starting",
         "it has a ready replica, is not paused, and can reach the objectives",
-        lambda s: s.ready and not s.paused and not s.unreachable,
+        lambda s: s.ready and not s.direct and not s.paused and not s.unreachable,
         Go.ON,
     ),
     _row(

@@ -25,12 +25,14 @@ class Side:
         key: What evidence and router know it by: its child name.
         version: What people know it by.
         ready: Whether it has a ready replica.
+        enough: Whether it has as many as it needs for all traffic.
     """
 
     hash: str
     key: str
     version: str
     ready: bool
+    enough: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +78,14 @@ class Validation:
         job: Identity of the Job, so that one failure is counted once.
         measured: What it measured.
         message: In words, with the figures.
+        digest: Digest of the model that was tried out: what is served has to be just that.
     """
 
     trial: Trial = Trial.NONE
     job: str = ""
     measured: Measured | None = None
     message: str = ""
+    digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,11 +121,11 @@ class Job(StrEnum):
     """What is to become of the validation Job."""
 
     NONE = "None"
-    """There is to be none; one that has ended stays for its logs, with a time to live."""
+    """There is to be none."""
     RUN = "Run"
     """It is to be there."""
     KEEP = "Keep"
-    """It stays as it is until its report is in status."""
+    """It stays as it is, and none is made."""
     REPLACE = "Replace"
     """It failed for reasons of its own: away with it, so that another can follow."""
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from fairlead_operator.rollout.ledger import Ledger, add, coarser, from_json, to_json
+from fairlead_operator.rollout.ledger import Ledger, from_json, to_json
 from fairlead_operator.stats.histogram import Histogram
 from fairlead_operator.traffic.counts import Counts, Window
 from tests.unit.rollout.rolling import NOW, some
@@ -77,26 +74,13 @@ def test_client_errors_stay_apart_by_shares_and_equal_shares_add_up() -> None:
     assert len(ledger.next(control_share=1, candidate_share=1).epochs) == 2
 
 
-def test_other_edges_of_another_router_are_brought_to_those_that_both_have() -> None:
-    one = Counts(requests=6, latency=Histogram((10.0, 20.0, 50.0), (1, 2, 3, 0)))
-    other = Counts(requests=4, latency=Histogram((10.0, 50.0, 60.0), (1, 1, 1, 1)))
-    total = add(one, other)
-    assert total.latency == Histogram((10.0, 50.0), (2, 6, 2))
-
-
-@given(
-    st.lists(st.integers(0, 50), min_size=10, max_size=10),
-    st.sets(st.sampled_from([1.0, 5.0, 10.0, 20.0, 50.0, 55.0, 60.0, 80.0, 100.0])),
-)
-def test_a_coarser_histogram_keeps_every_count_and_every_share_above_its_edges(
-    counts: list[int], kept: set[float]
-) -> None:
-    edges = (1.0, 5.0, 10.0, 20.0, 50.0, 55.0, 60.0, 80.0, 100.0)
-    fine = Histogram(edges, tuple(counts))
-    coarse = coarser(fine, tuple(sorted(kept)))
-    assert coarse.count == fine.count
-    for edge in kept:
-        assert coarse.above(edge).surely == fine.above(edge).surely
+def test_copies_count_as_the_candidates_in_the_shadow() -> None:
+    pods, copies = Counts(restarts=1), some(30, errors=2)
+    window = Window(
+        begin=at(0), end=at(5), arms={"s": some(300), "c": pods}, mirrored={"c": copies}
+    )
+    found = read(START, window).all.candidate
+    assert (found.requests, found.errors, found.restarts) == (30, 2, 1)
 
 
 def test_status_gives_back_the_same_ledger_and_holds_it_in_little_room() -> None:

@@ -295,17 +295,19 @@ class ValidationSpec(APIModel):
             min_length=1,
             max_length=1024,
             description=(
-                "Golden inputs and outputs that a candidate has to reproduce, .npz or .json; a URI "
-                "as for the model. Default: examples.npz or examples.json beside the model."
+                "Golden inputs and outputs that a candidate has to reproduce, .npz or .json: "
+                "configmap://name/key, pvc://claim/path or file:///path in the runtime image. "
+                "Default: examples.npz or examples.json beside the model, where it is a folder."
             ),
             json_schema_extra=rules(
                 (
-                    "self.matches('^(file|pvc|configmap|http|https|s3|gs|az)://')",
+                    "self.matches('^(configmap|pvc)://[a-z0-9.-]+/[^/]|^file:///[^/]')",
                     (
-                        "examplesUri must begin with file://, pvc://, configmap://, http://, "
-                        "https://, s3://, gs:// or az://"
+                        "examplesUri is configmap://name/key, pvc://claim/path or file:///path; "
+                        "from elsewhere they come beside the model"
                     ),
-                )
+                ),
+                ("!self.matches('/[.][.](/|$)')", "a uri must not contain the path segment .."),
             ),
         ),
     ] = None
