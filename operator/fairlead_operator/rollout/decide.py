@@ -92,13 +92,11 @@ def decide(
         desired = wanting.desired(snapshot, settled, active, tuple(known.values()), memory)
         if active is None and not fresh and may_move:
             wanted = _first(snapshot, wanted, now)
-    elif fresh:
-        # Status has to remember a revision before anything is made of it. Where it replaces a
-        # candidate that has traffic, that traffic goes back at once.
-        desired = Desired(promote=rolling.at_once(snapshot, active))
     else:
         wanted = rolling.with_capacity(snapshot, wanted, active, memory)
-        step = rolling.move(snapshot, active, wanted, memory, now)
+        # Status has to remember a revision before anybody gets anything from it.
+        held = fresh or not may_move
+        step = rolling.move(snapshot, active, wanted, memory, now, new=held)
         wanted = rolling.measured(snapshot, wanted, step)
         desired = rolling.desired(step, snapshot, settled, active, wanted, memory)
         if step.promote and may_move:
@@ -116,7 +114,7 @@ def decide(
         floor = address.move.floors.get(wanted.child_name(snapshot.name), 1)
         wanted = known[wanted.hash] = _with_capacity(wanted, desired, floor)
     alive = _alive(snapshot, known, wanted, address, settled, now)
-    dormant = _dormant(snapshot, wanted, step, address, fresh=fresh)
+    dormant = _dormant(snapshot, wanted, step, address)
     manifests = objects.manifests(snapshot, alive, address, settled, dormant=dormant)
     kept = None
     if step is not None:
@@ -196,15 +194,11 @@ def _dormant(
     wanted: Revision,
     step: RolloutMove | None,
     address: Address,
-    *,
-    fresh: bool,
 ) -> bool:
     """Whether the wanted revision has no pods: it is not validated yet, or was rolled back."""
     key = wanted.child_name(snapshot.name)
     if wanted.state is State.ACTIVE or key in snapshot.claims or key in address.arms:
         return False
-    if fresh:
-        return snapshot.plan.validate
     return step is not None and not step.start
 
 

@@ -146,10 +146,12 @@ class _Pass:
     def _stable(self, memory: Memory) -> bool:
         if self.view.stable is None:
             return False
-        if self.view.stable.ready or memory.gone_at is None:
+        if self.view.stable.ready:
             return True
         if memory.phase is Phase.STARTING:
             return False  # nobody serves: whoever is validated and ready is better
+        if memory.gone_at is None:
+            return True
         return (self.now - memory.gone_at).total_seconds() < STABLE_GONE_S
 
     def _hold_s(self, memory: Memory) -> float:

@@ -39,8 +39,9 @@ def fields(before: Mapping[str, Any], step: RolloutMove | None) -> dict[str, Any
         found["rollout"] = document
     if step.step:
         found["step"] = step.step
-    if "lastAction" in document:
-        found["lastAction"] = document["lastAction"]
+    action = document.get("lastAction") or before.get("lastAction")
+    if action:
+        found["lastAction"] = action
     return found
 
 

@@ -58,6 +58,8 @@ def move(
     candidate: Revision,
     address: Address,
     now: dt.datetime,
+    *,
+    new: bool,
 ) -> RolloutMove:
     """Return the rollout's next step.
 
@@ -67,6 +69,7 @@ def move(
         candidate: The revision that the spec asks for, which may be the same.
         address: What is remembered of the address.
         now: The instant of the pass.
+        new: Whether status does not remember the candidate yet: then it gets nothing.
     """
     memory = remembered(snapshot.resource, now)
     other = stable is None or stable.hash != candidate.hash
@@ -75,7 +78,7 @@ def move(
         plan=snapshot.plan,
         memory=memory,
         stable=None if stable is None else _side(snapshot, stable),
-        candidate=_side(snapshot, candidate) if other else None,
+        candidate=_side(snapshot, candidate, new=new) if other else None,
         live=_live(snapshot, memory, address),
         evidence=snapshot.evidence,
         quality=snapshot.quality,
@@ -190,13 +193,13 @@ def desired(
     return Desired(split=split, promote=False)
 
 
-def _side(snapshot: Snapshot, revision: Revision) -> Side:
+def _side(snapshot: Snapshot, revision: Revision, *, new: bool = False) -> Side:
     return Side(
         hash=revision.hash,
         key=revision.child_name(snapshot.name),
         version=revision.version,
-        ready=snapshot.replicas(revision)[1] > 0,
-        enough=capacity.satisfied(snapshot, revision),
+        ready=not new and snapshot.replicas(revision)[1] > 0,
+        enough=not new and capacity.satisfied(snapshot, revision),
     )
 
 
