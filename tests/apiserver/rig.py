@@ -11,17 +11,21 @@ from types import TracebackType
 from typing import Any, Self
 
 from cluster.controlplane import ControlPlane
+from fairlead_operator.evidence.direct import Pods as CountedPods
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.errors import UnreachableError
 from fairlead_operator.kube.kinds import CHILDREN, MODEL_DEPLOYMENT
 from fairlead_operator.kube.lease import Lease
 from fairlead_operator.planning import names
+from fairlead_operator.reconcile import counting
+from fairlead_operator.reconcile.counting import Count
 from fairlead_operator.reconcile.loop import Loop
 from fairlead_operator.reconcile.passes import Reconciler, Result
 from fairlead_operator.reconcile.routers import Pods, ReadRouters
 from fairlead_operator.settings import Settings
 from fairlead_operator.telemetry import Metrics
+from fairlead_operator.traffic.counts import Window
 from fairlead_operator.traffic.states import Router
 from tests.apiserver.api import JSON, Api
 
@@ -68,6 +72,7 @@ class Rig:
         self.settings = dataclasses.replace(settings, namespaces=(namespace,))
         self.metrics = Metrics()
         self.routers: ReadRouters = nobody
+        self.count: Count = counting.nobody
         self.restart()
 
     @classmethod
@@ -94,7 +99,7 @@ class Rig:
         """Forget everything, as a new process would."""
         self.cache = Cache()
         self.reconciler = Reconciler(
-            self.cluster, self.cache, self.settings, self.metrics, self._read_routers
+            self.cluster, self.cache, self.settings, self.metrics, self._read_routers, self._counted
         )
         lease = Lease(self.cluster, namespace=self.namespace, name="unused", identity="test")
         self.loop = Loop(
@@ -121,6 +126,11 @@ class Rig:
 
     async def _read_routers(self, pods: Pods) -> tuple[Router, ...]:
         return await self.routers(pods)
+
+    async def _counted(
+        self, address: str, pods: CountedPods | None, since: dt.datetime
+    ) -> Window | None:
+        return await self.count(address, pods, since)
 
     def revision(self, version: str) -> str:
         """Return the name of the revision with this version, by what the cache holds."""

@@ -108,11 +108,13 @@ class Reconciler:
             return Result(changed=await self._write_status(resource, new, now))
         changed: list[str] = []
         decision = decide(snapshot, self._settled, now)
+        told = decision.step.notes if decision.step is not None else ()
         if decision.freeze:
             # A revision's defaults are remembered before anything is made from them: an operator
             # that takes over between here and the end finds the same revision, not a new one.
             new = status_module.compose(snapshot, decision, (), now, carried_out=False)
-            changed += await self._write_status(resource, new, now)
+            changed += await self._write_status(resource, new, now, told)
+            told = ()
             resource = self._cache.model_deployment(key) or resource
         elif _lacks(snapshot.children, decision) and not await self._still_there(resource):
             return Result()
@@ -128,7 +130,6 @@ class Reconciler:
         unaddressed = done.address if ("Service", snapshot.name) not in snapshot.children else None
         new = status_module.compose(snapshot, decision, done.problems, now, unaddressed=unaddressed)
         self._metrics.rollouts.show(key, decision.step)
-        told = decision.step.notes if decision.step is not None else ()
         changed += await self._write_status(resource, new, now, told)
         return Result(
             changed=tuple(changed),

@@ -73,7 +73,7 @@ def compose(
     status["reason"] = next(
         c["reason"] for c in status["conditions"] if c["type"] == ConditionType.READY.value
     )
-    status |= reporting.fields(before, decision.step if carried_out else None)
+    status |= reporting.fields(before, decision.step)
     return status
 
 
