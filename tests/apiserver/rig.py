@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from cluster.controlplane import ControlPlane
+from fairlead_operator.evidence.direct import Pods as CountedPods
 from fairlead_operator.evidence.direct import Pods as ReadPods
 from fairlead_operator.evidence.recorder import Recorder
 from fairlead_operator.experiment.facts import Input
@@ -20,6 +21,8 @@ from fairlead_operator.kube.errors import UnreachableError
 from fairlead_operator.kube.kinds import CHILDREN, MODEL_DEPLOYMENT
 from fairlead_operator.kube.lease import Lease
 from fairlead_operator.planning import names
+from fairlead_operator.reconcile import counting
+from fairlead_operator.reconcile.counting import Count
 from fairlead_operator.reconcile.drift import ReadDrift
 from fairlead_operator.reconcile.experimentfacts import Facts
 from fairlead_operator.reconcile.experiments import Experimenter
@@ -81,6 +84,7 @@ class Rig:
         """What the pods of a ModelDeployment say they take."""
         self.window: Window | None = None
         """What the routers counted."""
+        self.count: Count = counting.nobody
         self.restart()
 
     @classmethod
@@ -109,7 +113,13 @@ class Rig:
         """Forget everything, as a new process would."""
         self.cache = Cache()
         self.reconciler = Reconciler(
-            self.cluster, self.cache, self.settings, self.metrics, self._read_routers, self.drift
+            self.cluster,
+            self.cache,
+            self.settings,
+            self.metrics,
+            self._read_routers,
+            self.drift,
+            self._counted,
         )
         facts = Facts(
             self.cluster, self.cache, self._ask_inputs, self._requests,
@@ -163,6 +173,11 @@ class Rig:
 
     async def _read_routers(self, pods: Pods) -> tuple[Router, ...]:
         return await self.routers(pods)
+
+    async def _counted(
+        self, address: str, pods: CountedPods | None, since: dt.datetime
+    ) -> Window | None:
+        return await self.count(address, pods, since)
 
     def revision(self, version: str) -> str:
         """Return the name of the revision with this version, by what the cache holds."""

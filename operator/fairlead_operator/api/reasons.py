@@ -145,3 +145,28 @@ class Reason(StrEnum):
         "ProfileUnusable",
         "The pods cannot use their drift profile, or count with different ones.",
     )
+    VALIDATING = "Validating", "A Job tries the candidate out; it gets no traffic before it passes."
+    VALIDATION_RETRYING = (
+        "ValidationRetrying",
+        "The validation Job could not be carried out, which says nothing about the model.",
+    )
+    VALIDATION_FAILED = (
+        "ValidationFailed",
+        "Validation blames the model. It is not tried again unless asked to, or for another one.",
+    )
+    OBJECTIVES_UNREACHABLE = (
+        "ObjectivesUnreachable",
+        "spec.objectives.requestsPerSecond needs more replicas than maxReplicas.",
+    )
+    ROLLOUT_PROGRESSING = "RolloutProgressing", "The candidate has a share of the traffic."
+    ROLLOUT_HELD = (
+        "RolloutHeld",
+        "A step has passed its deadline, and the evidence decides nothing; the message says why.",
+    )
+    ROLLOUT_PAUSED = "RolloutPaused", "The rollout is paused by spec.rollout.paused or annotation."
+    ROLLING_BACK = "RollingBack", "The traffic goes back to the stable revision."
+    ROLLED_BACK = (
+        "RolledBack",
+        "A gate condemned the candidate. The stable serves; only retry or another revision helps.",
+    )
+    ROLLOUT_ABORTED = "RolloutAborted", "Somebody aborted the rollout by annotation."
