@@ -46,8 +46,8 @@ def _watch_drift(
     args: argparse.Namespace, model: ServedModel, path: Path, internal: Internal
 ) -> None:
     """Count drift where there is a profile; a profile that is no good stops nothing."""
+    from fairlead_runtime.contract.drift_names import PATH
     from fairlead_runtime.contract.drift_profile import PROFILE_FILE
-    from fairlead_runtime.contract.drift_report import PATH
 
     beside = path.parent / PROFILE_FILE
     if args.profile == "off" or (args.profile == "auto" and not beside.exists()):
