@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fairlead_operator.planning import names
+from fairlead_operator.rollout.judging import Quality
+from fairlead_operator.rollout.plan import Plan
 from fairlead_operator.rollout.revision import Revision
+from fairlead_operator.rollout.view import Validation
+from fairlead_operator.traffic.counts import Window
+from fairlead_operator.traffic.split import Split
 from fairlead_operator.traffic.states import ROUTER, Router
 
 ChildKey = tuple[str, str]
@@ -55,6 +60,19 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """A revision that has to keep its address for now.
+
+    Attributes:
+        revision: Its hash.
+        waiting: What a revision that is to take its place has to wait for.
+    """
+
+    revision: str
+    waiting: Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """One ModelDeployment and what exists for it.
 
@@ -74,6 +92,13 @@ class Snapshot:
         router_pods: The same pods, as the API server gave them.
         neighbours: By name: other ModelDeployments that a desired split may name.
         claims: By child name: replicas that other addresses need of revisions of this one.
+        experiment: The split that an Experiment wants of this address.
+        pinned: The revision that an Experiment measures.
+        plan: `spec.rollout`, as the machine reads it.
+        validation_spec: `spec.validation` with defaults, as JSON.
+        validation: What the Job of the revision that the spec asks for has come to.
+        evidence: Counts of the rollout's step, where one is judged.
+        quality: Comparisons of answers, likewise.
     """
 
     resource: Mapping[str, Any]
@@ -91,6 +116,13 @@ class Snapshot:
     router_pods: tuple[Mapping[str, Any], ...] = ()
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
     claims: Mapping[str, int] = field(default_factory=dict)
+    experiment: Split | None = None
+    pinned: Pinned | None = None
+    plan: Plan = field(default_factory=lambda: Plan(steps=(), validate=False))
+    validation_spec: Mapping[str, Any] = field(default_factory=dict)
+    validation: Validation = field(default_factory=Validation)
+    evidence: Window | None = None
+    quality: Quality | None = None
 
     @property
     def name(self) -> str:
