@@ -92,6 +92,7 @@ test: check  ## Everything that proves it: API server, chart, images, retraining
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
 	$(PY) -m pytest $(PYTEST) tests/functional -m "not slow"
 	$(PY) -m pytest $(PYTEST) tests/packaging tests/apiserver tests/chart
+	$(PY) -m pytest $(PYTEST) tests/recorder -m "not slow and not postgresql"
 
 .PHONY: test-node
 test-node: $(STAMP)  ## The part of `make test` that needs a node, and what takes as long beside it
@@ -99,10 +100,11 @@ test-node: $(STAMP)  ## The part of `make test` that needs a node, and what take
 	$(PY) -m pytest $(PYTEST) tests/e2e -m "not slow"
 
 .PHONY: test-integrations
-test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, splits for an hour
+test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, PostgreSQL, splits for an hour
 	$(PY) -m pytest $(PYTEST) tests/functional -m slow
 	$(PY) -m pytest $(PYTEST) tests/router
 	$(PY) -m pytest $(PYTEST) tests/e2e -m slow
+	$(PY) -m pytest $(PYTEST) tests/recorder -m "slow or postgresql"
 
 .PHONY: soak
 soak: $(STAMP)  ## 200,000 malformed requests, then half of saturation for ten minutes (needs wrk)
@@ -143,6 +145,10 @@ bench-drift: $(STAMP)  ## What counting drift costs a row, in memory and in thro
 .PHONY: bench-drift-decisions
 bench-drift-decisions: $(STAMP)  ## How often drift alarms are false, and how soon right (simulated)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.decisions
+
+.PHONY: bench-recorder
+bench-recorder: $(STAMP)  ## Outcomes per second on SQLite and PostgreSQL; a summary of ten million
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.recorder
 
 .PHONY: clean
 clean:  ## Undo: the cluster and everything it left, build products, the environment

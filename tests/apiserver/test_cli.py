@@ -129,26 +129,32 @@ async def test_kubectl_runs_it_as_a_plugin(
     api: Api, namespace: str, plane: ControlPlane, tmp_path: Path
 ) -> None:
     await api.create(MODEL_DEPLOYMENT, namespace, a_model())
-    plugin = tmp_path / "kubectl-fairlead"
-    plugin.write_text(
-        f"#!{sys.executable}\n"
-        "import sys\nfrom fairlead_cli.__main__ import main\nsys.exit(main())\n"
-    )
-    plugin.chmod(0o755)
+    # As pip writes them for the entry points of pyproject.toml.
+    for name, module, function in (
+        ("kubectl-fairlead", "fairlead_cli.__main__", "main"),
+        ("kubectl_complete-fairlead", "fairlead_cli.completion", "kubectl"),
+    ):
+        script = tmp_path / name
+        text = f"import sys\nfrom {module} import {function}\nsys.exit({function}())\n"
+        script.write_text(f"#!{sys.executable}\n{text}")
+        script.chmod(0o755)
     env = environment(PATH=f"{tmp_path}:{os.environ['PATH']}", KUBECONFIG=str(plane.kubeconfig))
     kubectl = str(build.build("kubernetes") / "kubectl")
 
     def ask(*args: str) -> subprocess.CompletedProcess[str]:
-        command = [kubectl, "fairlead", *args]
+        command = [kubectl, *args]
         return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
 
-    shown = await asyncio.to_thread(ask, "-n", namespace, "status", "-o", "json")
+    shown = await asyncio.to_thread(ask, "fairlead", "-n", namespace, "status", "-o", "json")
     assert shown.returncode == 0, shown.stderr
     assert [each["name"] for each in json.loads(shown.stdout)["modelDeployments"]] == ["fraud"]
-    helped = await asyncio.to_thread(ask, "--help")
+    helped = await asyncio.to_thread(ask, "fairlead", "--help")
     assert helped.stdout.startswith("Usage: kubectl fairlead ")
-    refused = await asyncio.to_thread(ask, "status", "nobody")
+    refused = await asyncio.to_thread(ask, "fairlead", "status", "nobody")
     assert refused.returncode == 3
+    words = ("-n", namespace, "status", "fr")
+    completed = await asyncio.to_thread(ask, "__complete", "fairlead", *words)
+    assert completed.stdout.splitlines() == ["fraud", ":4"], completed.stderr
 
 
 async def test_names_are_completed_from_the_cluster(

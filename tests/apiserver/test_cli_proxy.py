@@ -9,16 +9,17 @@ import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from cluster.controlplane import ControlPlane
+from cluster.controlplane import ControlPlane, free_ports
 from fairlead_operator.kube.kinds import MODEL_DEPLOYMENT, POD, SERVICE, Kind
 from fairlead_operator.planning import names
-from tests import models
 from tests.apiserver.api import JSON, SERVICE_ACCOUNT, Api, a_model, until
 from tests.command import Ended
 from tests.fairleadcli import fairlead
-from tests.runtimes import served
+from tests.functional.test_drift import ask, profiled
+from tests.runtimes import Served, served
 
 _ENDPOINTS = Kind("", "v1", "Endpoints", "endpoints")
 
@@ -31,22 +32,30 @@ def _own_address() -> str:
 
 
 @pytest.fixture
-async def behind(api: Api, namespace: str, tmp_path: Path) -> AsyncIterator[None]:
+async def behind(api: Api, namespace: str, tmp_path: Path) -> AsyncIterator[Served]:
     """Serve a model behind the Service `fraud`, as a pod would."""
     own = _own_address()
-    model = models.classifier(tmp_path / "model.onnx")
-    flags = ("--model-name", "fraud", "--model-version", "7")
+    model = profiled(tmp_path)
+    inner = free_ports(1)[0]
+    flags = ("--model-name", "fraud", "--model-version", "7", "--metrics-port", str(inner))
     await api.create(MODEL_DEPLOYMENT, namespace, a_model())
     with served(model, tmp_path / "log", *flags) as runtime:
+        async with _relay(own, runtime.port) as http, _relay(own, inner) as metrics:
+            await _pretend(api, namespace, own, http, metrics)
+            yield runtime
 
-        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            there = await asyncio.open_connection("127.0.0.1", runtime.port)
-            await asyncio.gather(_pump(reader, there[1]), _pump(there[0], writer))
 
-        server = await asyncio.start_server(relay, own, 0)
-        async with server:
-            await _pretend(api, namespace, own, server.sockets[0].getsockname()[1])
-            yield
+@contextlib.asynccontextmanager
+async def _relay(own: str, port: int) -> AsyncIterator[int]:
+    """Lead from a port of the machine's own address to one of loopback."""
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(_pump(reader, there[1]), _pump(there[0], writer))
+
+    server = await asyncio.start_server(relay, own, 0)
+    async with server:
+        yield int(server.sockets[0].getsockname()[1])
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -57,12 +66,11 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-async def _pretend(api: Api, namespace: str, own: str, port: int) -> None:
+async def _pretend(api: Api, namespace: str, own: str, port: int, metrics: int) -> None:
     """Make the Service, its endpoints and a pod that lead to the process."""
     spec = {"ports": [{"name": "http", "port": 80, "targetPort": port}]}
     await api.create(SERVICE, namespace, {"metadata": {"name": "fraud"}, "spec": spec})
     labels = names.labels("fraud", "0" * 8)
-    notes = {"prometheus.io/port": str(port)}
 
     async def account() -> JSON | None:
         return await api.get(SERVICE_ACCOUNT, namespace, "default")
@@ -72,8 +80,16 @@ async def _pretend(api: Api, namespace: str, own: str, port: int) -> None:
         POD,
         namespace,
         {
-            "metadata": {"name": "fraud-0", "labels": labels, "annotations": notes},
-            "spec": {"containers": [{"name": "runtime", "image": "none"}]},
+            "metadata": {"name": "fraud-0", "labels": labels},
+            "spec": {
+                "containers": [
+                    {
+                        "name": "runtime",
+                        "image": "none",
+                        "ports": [{"name": "metrics", "containerPort": metrics}],
+                    }
+                ]
+            },
         },
     )
     status = {"phase": "Running", "podIP": own, "podIPs": [{"ip": own}]}
@@ -104,11 +120,27 @@ async def test_a_prediction_goes_through_the_api_server(
     assert wrong.err.startswith("error: the model answered 4"), wrong.err
 
 
-@pytest.mark.usefixtures("behind")
-async def test_the_metrics_of_pods_are_read_through_the_api_server(
-    plane: ControlPlane, namespace: str
+async def test_the_counts_of_drift_are_read_through_the_api_server(
+    behind: Served, plane: ControlPlane, namespace: str
 ) -> None:
-    args = ("drift", "fraud", "-o", "json", "-n", namespace)
-    done = await asyncio.to_thread(fairlead, *args, kubeconfig=plane.kubeconfig)
-    assert done.status == 0, done.err
-    assert (done.json["pods"], done.json["unread"]) == (["fraud-0"], [])
+    random = np.random.default_rng(7)
+    rows = random.standard_normal((1200, 3)) + np.array([0.0, 2.0, 0.0])
+    await asyncio.to_thread(ask, behind, rows)
+
+    async def all_counted() -> JSON | None:
+        args = ("drift", "fraud", "-o", "json", "-n", namespace)
+        done = await asyncio.to_thread(fairlead, *args, kubeconfig=plane.kubeconfig)
+        assert done.status == 0, done.err
+        (found,) = done.json["revisions"]
+        return found if found["rows"] == 1200 else None
+
+    found = await until("all rows are counted", all_counted)
+    assert (found["pods"], found["version"]) == (["fraud-0"], "7")
+    inputs = {
+        each["feature"]: each["drifting"] for each in found["features"] if "x" in each["feature"]
+    }
+    assert list(inputs.values()).count(True) == 1, found
+    shown = await asyncio.to_thread(
+        fairlead, "drift", "fraud", "-n", namespace, kubeconfig=plane.kubeconfig
+    )
+    assert "drifting" in shown.out

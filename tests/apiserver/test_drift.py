@@ -106,10 +106,11 @@ async def serving(api: Api, kubelet: Kubelet, rig: Rig, pods: Pods) -> None:
     await until("no pods", gone)
     live = await api.get(DEPLOYMENT, rig.namespace, name)
     assert live is not None
-    ports = live["spec"]["template"]["spec"]["containers"][0]["ports"]
-    ports.append({"name": "metrics", "containerPort": pods.ports[0], "protocol": "TCP"})
-    live["spec"]["replicas"] = 2
-    await api.replace(DEPLOYMENT, rig.namespace, name, live)
+    containers = live["spec"]["template"]["spec"]["containers"]
+    port = {"name": "metrics", "containerPort": pods.ports[0], "protocol": "TCP"}
+    containers[0]["ports"].append(port)
+    spec = {"replicas": 2, "template": {"spec": {"containers": containers}}}
+    await api.merge(DEPLOYMENT, rig.namespace, name, {"spec": spec})
 
     async def new() -> list[JSON] | None:
         found = [pod for pod in await kubelet.pods(name) if _inner(pod)]

@@ -196,3 +196,19 @@ def test_the_documents_schema_is_the_documented_one(model: Path, tmp_path: Path)
     assert f"`{document['schema']}`" in text
     for field in (*document, *document["features"][0], "categories", "summary"):
         assert f"`{field}`" in text, field
+
+
+def test_the_bins_of_another_version_may_be_taken(model: Path, tmp_path: Path) -> None:
+    data = table(tmp_path / "rows.csv")
+    first = made(model, data)
+    (tmp_path / "second").mkdir()
+    second = models.classifier(tmp_path / "second" / "model.onnx", scale=3.0)
+    alike = made(second, data, "--bins", tmp_path / "profile.json")
+    assert [each.cut for each in alike.features] == [each.cut for each in first.features]
+    assert [each.cut for each in made(second, data).features] != [
+        each.cut for each in first.features
+    ]
+    (tmp_path / "broken.json").write_text("{}")
+    flags = ("--model", second, "--data", data, "--bins")
+    assert "is no profile" in run(*flags, tmp_path / "broken.json", code=1).stderr
+    assert "cannot be read" in run(*flags, tmp_path / "none.json", code=1).stderr

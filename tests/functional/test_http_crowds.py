@@ -50,6 +50,7 @@ def test_a_connection_too_many_is_refused_and_the_others_go_on(small: Served) ->
             each.send(post(row(1)))
             assert each.reply().status == 200
     assert until_served(small) == 200
+    assert small.metric('model_requests_dropped_total{reason="connections"}') >= 1
 
 
 def until_served(server: Served) -> int:
@@ -83,6 +84,7 @@ def test_bodies_that_are_too_much_together_are_refused_and_small_ones_are_not(
         slow[0].send(b" " * (100_000 - len(row(1))), row(1))
         assert slow[0].reply().status == 200
     assert until_served(small) == 200
+    assert small.metric('model_requests_dropped_total{reason="bodies"}') == 1
     with raw(small.port) as again:  # what was held is let go
         again.send(start, part)
         time.sleep(0.2)

@@ -127,6 +127,7 @@ def test_what_is_beyond_a_rule_or_a_limit_is_refused_with_its_own_status(
         assert refused.closes
         assert refused.json()["code"]
         assert refused.json()["error"]
+        assert refused.json()["expected"]
         client.nothing_more()
 
 

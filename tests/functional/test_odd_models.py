@@ -5,10 +5,13 @@ What each of them does is in docs/serving.md.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +22,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
+from cluster.controlplane import free_ports
 from tests import models
 from tests.command import runtime
 from tests.runtimes import Served, served
@@ -53,8 +57,9 @@ def in_background(server: Served, rounds: int) -> tuple[threading.Thread, list[o
 @pytest.fixture
 def counting(tmp_path: Path) -> Iterator[Served]:
     model = models.counting(tmp_path / "model.onnx")
-    flags = ("--drain-seconds", "1", "--max-queue", "2", "--batching", "worker")
-    with served(model, tmp_path / "log", *flags, "--max-batch-size", "1") as running:
+    flags = ("--drain-seconds", "1", "--batching", "worker", "--max-batch-size", "1")
+    one = ("--threads", str(os.cpu_count()))  # as many workers as that leaves: one
+    with served(model, tmp_path / "log", *flags, *one) as running:
         yield running
 
 
@@ -100,6 +105,30 @@ def test_a_server_whose_model_takes_a_minute_ends_in_its_time(counting: Served) 
     assert time.monotonic() - started < 30  # one second of draining, and no minute
     thread.join(20)
     assert isinstance(result[0], httpx.HTTPError) or result[0] == 500
+
+
+def test_a_server_that_is_told_to_end_while_it_loads_a_slow_model_ends(tmp_path: Path) -> None:
+    model = models.slow(tmp_path / "model.onnx", rounds=100_000_000, size=64)  # many minutes
+    port = free_ports(1)[0]
+    command = [
+        sys.executable, "-m", "fairlead_runtime.cli", "serve", str(model), "--host", "127.0.0.1",
+        "--http-port", str(port), "--grpc-port", "0", "--drain-seconds", "2",
+    ]  # fmt: skip
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + 60
+            told: dict[str, object] = {}
+            while told.get("status") != "loading":
+                assert time.monotonic() < deadline
+                with contextlib.suppress(httpx.HTTPError):
+                    told = httpx.get(f"http://127.0.0.1:{port}/health").json()
+                time.sleep(0.05)
+            started = time.monotonic()
+            process.terminate()
+            assert process.wait(40) == 0
+            assert time.monotonic() - started < 30
+        finally:
+            process.kill()
 
 
 def test_a_crash_ends_the_process_and_the_log_says_where(counting: Served) -> None:

@@ -86,7 +86,7 @@ def test_it_has_neither_compiler_nor_cache(image: tuple[str, Image]) -> None:
 def test_each_has_its_own_dependencies_only(python_image: tuple[str, Image]) -> None:
     name, found = python_image
     mine, others = {
-        "operator": (("kopf", "fairlead_operator"), ("onnxruntime", "numpy", "fairlead_cli")),
+        "operator": (("kopf", "fairlead_operator"), ("onnxruntime", "fairlead_cli")),
         "runtime": (
             ("onnxruntime", "fairlead_runtime"),
             ("kopf", "fairlead_operator", "fairlead_cli"),

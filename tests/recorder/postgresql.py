@@ -12,26 +12,33 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from cluster import debian
+from cluster.paths import ClusterError
+
 _ACCOUNT = "postgres"
 
 
-class MissingError(Exception):
-    """PostgreSQL is not installed."""
-
-
 def binaries() -> Path:
-    """Return the folder with `initdb` and `postgres`.
+    """Return the folder with `initdb` and `postgres`; install Debian's package where there is none.
 
     Raises:
-        MissingError: There is none; the message says how to install it.
+        ClusterError: It cannot be installed here.
     """
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: p.parts[-3])
-    if versions:
-        return versions[-1].parent
-    found = shutil.which("initdb")
+    found = _installed()
     if found is None:
-        raise MissingError("PostgreSQL is not installed: `apt-get install postgresql`")
-    return Path(found).parent
+        debian.ensure({"pg_ctlcluster": "postgresql"})
+        found = _installed()
+    if found is None:
+        raise ClusterError("PostgreSQL's initdb is not found: `apt-get install postgresql`")
+    return found
+
+
+def _installed() -> Path | None:
+    versions = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3])
+    )
+    program = str(versions[-1]) if versions else shutil.which("initdb")
+    return None if program is None else Path(program).parent
 
 
 @contextlib.contextmanager

@@ -29,6 +29,22 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end }}
 
+{{/* What selects the recorder's pod. */}}
+{{- define "fairlead.recorderSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "fairlead.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: recorder
+{{- end }}
+
+{{- define "fairlead.recorderName" -}}
+{{- printf "%s-recorder" (include "fairlead.fullname" .) }}
+{{- end }}
+
+{{- define "fairlead.recorderLabels" -}}
+{{- $mine := include "fairlead.recorderSelectorLabels" . | fromYaml }}
+{{- mustMerge (dict) $mine (include "fairlead.labels" . | fromYaml) | toYaml }}
+{{- end }}
+
 {{/* Labels of every object; ours win over the user's, because a selector relies on them. */}}
 {{- define "fairlead.labels" -}}
 {{- $ours := dict

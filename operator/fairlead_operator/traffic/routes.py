@@ -63,7 +63,7 @@ def _mirrors(split: Split, protocol: str) -> list[Json]:
         "request_mirror_policies": [_policy(target, SLOTS)],
         "mark": True,
     }
-    return [marked, plain]
+    return [marked, {} if mirror.compared == mirror.share else plain]
 
 
 def _policy(target: str, share: int) -> Json:

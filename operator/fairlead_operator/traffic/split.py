@@ -38,7 +38,8 @@ class Mirror:
     Attributes:
         arm: The arm that gets the copies.
         share: Basis points of the requests that are copied.
-        compared: Basis points that are copied and marked, so that both outputs are kept.
+        compared: Basis points that are copied and marked, so that both outputs are kept; as much as
+            `share` does no harm, for the routers hold the marks at 20 a second.
     """
 
     arm: Arm

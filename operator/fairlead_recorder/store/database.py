@@ -56,7 +56,8 @@ def connect(url: str) -> Session:
     if url.startswith("sqlite:///"):
         from fairlead_recorder.store.sqlite import Sqlite
 
-        return Sqlite(url.removeprefix("sqlite://"))
+        # Three slashes or four: with four the path has its own.
+        return Sqlite("/" + url.removeprefix("sqlite:///").lstrip("/"))
     if url.startswith(("postgresql://", "postgres://")):
         from fairlead_recorder.store.postgres import Postgres
 

@@ -24,11 +24,18 @@ class Postgres:
     def __init__(self, url: str) -> None:
         try:
             self._connection = psycopg.connect(
-                url, autocommit=True, connect_timeout=10, application_name="fairlead-recorder"
+                url,
+                autocommit=True,
+                connect_timeout=10,
+                application_name="fairlead-recorder",
+                prepare_threshold=None,
             )
             self.run("SET synchronous_commit = on")
             self.run("SET standard_conforming_strings = on")
-            self.run("SET jit = off")
+            # Every large statement looks rows up by an index, one by one. A plan made while a table
+            # was small, or before its first ANALYZE, would read all of it for each batch.
+            for setting in ("jit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+                self.run(f"SET {setting} = off")
         except psycopg.Error as error:
             raise UnavailableError(f"cannot reach the database: {error}") from error
 

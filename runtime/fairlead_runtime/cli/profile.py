@@ -41,6 +41,10 @@ def register(commands: tools.Commands) -> None:
         "--output", type=Path, metavar="FILE",
         help="where the profile goes (default: profile.json beside the model)",
     )  # fmt: skip
+    parser.add_argument(
+        "--bins", type=Path, metavar="PROFILE",
+        help="another version's profile, whose bins are taken: a rollout can then compare both",
+    )  # fmt: skip
     options = Options(parser)
     options.add("--label", "column or array to leave out, where it is there", default="label")
     options.add("--memory-mib", "values kept for exact quantiles, in MiB", kind=positive,
@@ -61,6 +65,7 @@ def _profile(args: argparse.Namespace) -> int:
         args.model,
         args.data,
         output=args.output,
+        bins=args.bins,
         label=args.label,
         memory_bytes=args.memory_mib << 20,
         threads=args.threads,

@@ -7,6 +7,7 @@ import atexit
 import faulthandler
 import logging
 import os
+import sys
 import threading
 import time
 
@@ -16,6 +17,7 @@ from fairlead_runtime.cli.version import version
 log = logging.getLogger(__name__)
 MODEL_THREADS = "model"
 _LAST_RUN_S = 1.0
+_SWITCH_S = 0.0005
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,8 +75,12 @@ def run(args: argparse.Namespace) -> int:
     except WatchError as error:
         report.failed("Crashed", str(error))
         return 1
+    # Whoever else has work in Python, such as rendering metrics, lets the event loop go on after
+    # this time. Python's own 5 ms is a hundred requests long.
+    sys.setswitchinterval(_SWITCH_S)
     # A model that crashes takes the process with it; where, the log should say.
     faulthandler.enable()
+    status = 0
     try:
         uvloop.run(
             serve(
@@ -101,24 +107,24 @@ def run(args: argparse.Namespace) -> int:
         )
     except EngineError as error:
         report.failed("InvalidModel", str(error))
-        return 2
+        status = 2
     except (ListenError, ProviderError) as error:
         report.failed("Crashed", str(error))
-        return 1
+        status = 1
     finally:
         for engine in engines:
             engine.stop()
-    _end_without_the_model()
-    return 0
+    _end_without_the_model(status)
+    return status
 
 
-def _end_without_the_model() -> None:
-    """End the process where a run of the model goes on for ever: Python would wait for it."""
+def _end_without_the_model(status: int) -> None:
+    """End the process where loading or a run goes on for long: Python would wait for it."""
     deadline = time.monotonic() + _LAST_RUN_S
     for thread in threading.enumerate():
         if thread.name.startswith(MODEL_THREADS):
             thread.join(max(0.0, deadline - time.monotonic()))
             if thread.is_alive():
-                log.warning("a run of the model goes on: the process ends without it")
+                log.warning("the model is still at work: the process ends without it")
                 atexit._run_exitfuncs()  # noqa: SLF001 - what was fetched is deleted all the same
-                os._exit(0)
+                os._exit(status)

@@ -24,6 +24,8 @@ PROFILE_FILE = "profile.json"
 """Where a profile lies beside its model."""
 MAX_FEATURES = 512
 """Elements of a row that are looked at one by one; a longer row is summed up."""
+MAX_PROFILE_FEATURES = 2048
+"""Features of a whole profile, summaries of long rows included."""
 MAX_BINS = 256
 """Bins, or categories, of one feature."""
 SUMMARIES = ("mean", "norm")
@@ -80,6 +82,15 @@ class Feature:
     def grouped(self, counts: Counts) -> Counts:
         """Return the coarse bins' counts of these bins' counts."""
         return np.asarray(np.add.reduceat(counts, self.coarse), dtype=np.int64)
+
+    @cached_property
+    def cut(self) -> str:
+        """What tells ways to cut values into coarse bins apart: 16 hex digits.
+
+        Counts of two profiles may be compared feature by feature where this is the same.
+        """
+        what = [self.kind, self.edges, self.categories, self.coarse]
+        return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
 
     @property
     def reference(self) -> Counts:
@@ -158,11 +169,14 @@ def from_document(document: object) -> Profile:
     listed = top.get("features")
     if not isinstance(listed, list) or not listed:
         raise ProfileError("features must be a list with at least one feature")
+    if len(listed) > MAX_PROFILE_FEATURES:
+        raise ProfileError(f"it has {len(listed)} features, more than {MAX_PROFILE_FEATURES}")
     features = tuple(_feature(each, f"features[{i}]") for i, each in enumerate(listed))
-    names = [feature.name for feature in features]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ProfileError(f"two features are called {twice!r}")
+    names: set[str] = set()
+    for feature in features:
+        if feature.name in names:
+            raise ProfileError(f"two features are called {feature.name!r}")
+        names.add(feature.name)
     rows = _whole(top.get("rows"), "rows")
     for feature in features:
         if sum(feature.counts) + feature.missing != rows:

@@ -28,6 +28,7 @@ class Reference:
         name: The feature's.
         role: input or output.
         kind: number or category.
+        cut: How values are cut into bins: the same text, the same bins.
         bins: The reference's counts by coarse bin.
         missing: The reference's rows without a value.
     """
@@ -35,6 +36,7 @@ class Reference:
     name: str
     role: str
     kind: str
+    cut: str
     bins: tuple[int, ...]
     missing: int
 
@@ -74,6 +76,7 @@ def references(profile: Profile) -> tuple[Reference, ...]:
             name=each.name,
             role=each.role,
             kind=each.kind,
+            cut=each.cut,
             bins=tuple(int(count) for count in each.grouped(each.reference)),
             missing=each.missing,
         )
@@ -95,6 +98,7 @@ def to_document(report: Report) -> dict[str, Any]:
                 "name": each.name,
                 "role": each.role,
                 "kind": each.kind,
+                "cut": each.cut,
                 "reference": list(each.bins),
                 "missing": each.missing,
             }
@@ -156,6 +160,7 @@ def _reference(given: Mapping[str, Any]) -> Reference:
         name=str(given["name"]),
         role=str(given["role"]),
         kind=str(given["kind"]),
+        cut=str(given["cut"]),
         bins=bins,
         missing=_count(given["missing"]),
     )

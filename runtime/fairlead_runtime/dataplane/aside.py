@@ -188,8 +188,8 @@ class Aside(Worker[Seen]):
             seen: The answer.
             size: About how many bytes it holds: those of the request's and the answer's body.
         """
-        self.put(seen, size)
-        if not self._all:
+        if self.put(seen, size) and not self._all:
+            # The thread, which this has woken, wants the next ones.
             self._left -= 1
             self.wants = self._left > 0
 

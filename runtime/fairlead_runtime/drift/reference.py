@@ -38,9 +38,19 @@ class Draft:
         signature: Signature,
         *,
         names: Mapping[str, Sequence[str]] | None = None,
+        bins: Profile | None = None,
         memory_bytes: int = MEMORY_BYTES,
     ) -> None:
+        """Begin.
+
+        Args:
+            signature: What the model takes and gives.
+            names: What the columns of an input are called.
+            bins: Another profile, whose bins are taken for the features of the same name and kind.
+            memory_bytes: What may be kept for exact quantiles.
+        """
         self._signature, self._names = signature, names or {}
+        self._bins = {(each.role, each.name): each for each in bins.features} if bins else {}
         self._memory_bytes = memory_bytes
         self._parts: list[_Part] | None = None
         self._order: list[str] = []
@@ -62,7 +72,11 @@ class Draft:
     def count(self, inputs: Tensors, outputs: Tensors) -> None:
         """Second pass: count rows into the bins."""
         if self._counter is None or self._tally is None:
-            found = [feature for part in self._parts or () for feature in part.features()]
+            found = [
+                _rebinned(feature, self._bins.get((feature.role, feature.name)))
+                for part in self._parts or ()
+                for feature in part.features()
+            ]
             order = {name: place for place, name in enumerate(self._order)}
             found.sort(key=lambda feature: order[feature.name])
             empty = Profile(model_digest="", rows=0, exact=True, features=tuple(found))
@@ -88,12 +102,21 @@ class Draft:
                 replace(
                     feature,
                     counts=counted.bins,
-                    coarse=coarse(feature, counted.bins),
+                    coarse=self._coarse(feature, counted.bins),
                     missing=counted.missing,
                 )
                 for feature, counted in zip(layout.profile.features, window.features, strict=True)
             ),
         )
+
+    def _coarse(self, feature: Feature, counts: Sequence[int]) -> tuple[int, ...]:
+        given = self._bins.get((feature.role, feature.name))
+        if given is not None and (given.edges, given.categories) == (
+            feature.edges,
+            feature.categories,
+        ):
+            return given.coarse
+        return coarse(feature, counts)
 
     def _features(self, inputs: Tensors, outputs: Tensors) -> list[Feature]:
         found: list[Feature] = []
@@ -116,6 +139,18 @@ class Draft:
             unique.append(replace(feature, name=name))
         self._order = [feature.name for feature in unique]
         return unique
+
+
+def _rebinned(feature: Feature, given: Feature | None) -> Feature:
+    """Return a feature with the bins of another one of its kind."""
+    if given is None or given.kind != feature.kind:
+        return feature
+    return replace(
+        feature,
+        edges=given.edges,
+        categories=given.categories,
+        counts=(0,) * len(given.counts),
+    )
 
 
 def _of_tensor(

@@ -12,8 +12,8 @@ from fairlead_runtime.http.asgi_protocol import CONNECTION, Connection
 from fairlead_runtime.http.edge import Answering
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.messages import Request, Response
-from fairlead_runtime.http.wire import RefusedError, too_much_held
-from fairlead_runtime.protocol.errors import Code, TooLargeError
+from fairlead_runtime.http.wire import RefusedError, too_much_held, too_slow
+from fairlead_runtime.protocol.errors import TooLargeError
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -116,9 +116,10 @@ class App:
                     self._held_bytes += len(chunk)
                     held += len(chunk)
                     if self._held_bytes > limits.max_held_bytes:
+                        self._model.metrics.dropped("bodies")
                         raise too_much_held()
                     timeout.reschedule(started + limits.body_s + size / limits.body_rate)
         except TimeoutError:
-            raise RefusedError(408, Code.REQUEST_TIMEOUT, "the body took too long") from None
+            raise too_slow("body", limits.body_s) from None
         finally:
             self._held_bytes -= held

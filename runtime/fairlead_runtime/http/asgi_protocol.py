@@ -18,8 +18,16 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from fairlead_runtime.http.lifecycle import JITTER
 from fairlead_runtime.http.limits import Limits
-from fairlead_runtime.http.wire import RefusedError, check_head, head, too_many_connections
-from fairlead_runtime.protocol.errors import Code
+from fairlead_runtime.http.wire import (
+    RefusedError,
+    check_head,
+    head,
+    not_http,
+    too_large_head,
+    too_long_target,
+    too_many_connections,
+    too_slow,
+)
 
 CONNECTION = "fairlead.connection"
 """Key of the ASGI scope: the connection that a request came by."""
@@ -31,6 +39,7 @@ class Connection(HttpToolsProtocol):
 
     limits: Limits
     max_age_s: float
+    refused: Callable[[str], None]
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvicorn's own
         """Begin."""
@@ -46,6 +55,7 @@ class Connection(HttpToolsProtocol):
         transport.set_write_buffer_limits(high=0)
         self._arm(self.limits.keep_alive_s, self._close)
         if len(self.connections) > self.limits.max_connections:
+            type(self).refused("connections")
             self._refuse(too_many_connections(self.limits.max_connections))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -66,11 +76,11 @@ class Connection(HttpToolsProtocol):
             # A name or value that never ends is not shown by the parser.
             self._head_bytes += len(data)
             if self._head_bytes > self.limits.max_head_bytes:
-                self._refuse(self._too_large_head())
+                self._refuse(too_large_head(self.limits))
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser has refused, in our own words."""
-        self._refuse(RefusedError(400, Code.BAD_REQUEST, f"this is not HTTP: {msg}"))
+        self._refuse(not_http(msg))
 
     def give_up(self, scope: Any) -> None:  # noqa: ANN401 - ASGI's
         """Let uvicorn expect no answer to a request whose client has gone."""
@@ -91,14 +101,14 @@ class Connection(HttpToolsProtocol):
         """The request target, or a part of it."""
         super().on_url(url)
         if len(self.url) > self.limits.max_url_bytes:
-            self._stop(RefusedError(414, Code.URI_TOO_LONG, "the request target is too long"))
+            self._stop(too_long_target(self.limits))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer: of those only the size matters."""
         self._head_size += len(name) + len(value) + 4
         limits = self.limits
         if self._head_size > limits.max_head_bytes or len(self.headers) >= limits.max_headers:
-            self._stop(self._too_large_head())
+            self._stop(too_large_head(limits))
         if self._in_head and name.lower() == b"host":
             self._hosts += 1
         super().on_header(name, value)
@@ -164,7 +174,7 @@ class Connection(HttpToolsProtocol):
         if self._busy():  # with the request before, whose answer goes first
             self._arm(self.limits.header_s, self._head_too_slow)
         else:
-            self._refuse(RefusedError(408, Code.REQUEST_TIMEOUT, "the headers took too long"))
+            self._refuse(too_slow("headers", self.limits.header_s))
 
     def _busy(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
@@ -174,11 +184,6 @@ class Connection(HttpToolsProtocol):
         """Whether no other answer is under way: the request before has it, or waits for a body."""
         reads_body = self._in_message and not self._in_head and not self.pipeline
         return not self._busy() or (reads_body and not self.cycle.response_started)
-
-    def _too_large_head(self) -> RefusedError:
-        limits = self.limits
-        text = f"headers may have {limits.max_head_bytes} bytes and be {limits.max_headers} at most"
-        return RefusedError(431, Code.HEADERS_TOO_LARGE, text)
 
     def _stop(self, why: RefusedError) -> None:
         """Refuse and stop the parser, which then says the same to `data_received`."""
@@ -203,10 +208,16 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
 
-def limited(limits: Limits, max_age_s: float) -> type[Connection]:
+def limited(limits: Limits, max_age_s: float, refused: Callable[[str], None]) -> type[Connection]:
     """Return the class of connections with these limits and an age, give or take 10 %.
 
     A Service's new endpoints reach only new connections; a client that keeps one for ever would
     stay with the old pods for ever.
+
+    Args:
+        limits: Of each connection, and of all together.
+        max_age_s: The age.
+        refused: Counts connections that are one too many.
     """
-    return type("LimitedConnection", (Connection,), {"limits": limits, "max_age_s": max_age_s})
+    fixed = {"limits": limits, "max_age_s": max_age_s, "refused": staticmethod(refused)}
+    return type("LimitedConnection", (Connection,), fixed)

@@ -87,12 +87,13 @@ def asgi_server(
     on_drain: Callable[[], None],
 ) -> AsgiServer:
     """Return uvicorn as a server of these routes."""
+    log.info("uvicorn serves: a client that ends its sending side gets no answer any more")
     config = uvicorn.Config(
         App(model, routes, limits),
         host=host,
         port=port,
         loop="none",
-        http=limited(limits, max_connection_age_s),
+        http=limited(limits, max_connection_age_s, model.metrics.dropped),
         lifespan="off",
         access_log=False,
         log_config=None,

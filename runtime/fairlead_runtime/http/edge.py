@@ -13,14 +13,7 @@ from typing import Protocol, cast
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.messages import Request, Response
 from fairlead_runtime.http.reader import At, Entry, Reader
-from fairlead_runtime.http.wire import (
-    CONTINUE,
-    RefusedError,
-    head,
-    too_many_connections,
-    too_much_held,
-)
-from fairlead_runtime.protocol.errors import Code
+from fairlead_runtime.http.wire import CONTINUE, head, too_many_connections, too_much_held, too_slow
 
 log = logging.getLogger(__name__)
 _POLITELY = 256  # connections beyond the limit that are told so; still more are cut
@@ -56,6 +49,9 @@ class House(Protocol):
     def closed(self, connection: Connection) -> None:
         """Note that a connection has gone."""
 
+    def refused(self, reason: str) -> None:
+        """Count what is refused for want of room: `connections` or `bodies`."""
+
     @property
     def crowd(self) -> int:
         """How many connections there are."""
@@ -86,8 +82,10 @@ class Connection(Reader, asyncio.Protocol):
         self._ends = house.opened(self)
         most = self._limits.max_connections
         if house.crowd > most + _POLITELY:
+            house.refused("connections")
             self._transport.abort()
         elif house.crowd > most:
+            house.refused("connections")
             self._refuse(too_many_connections(most))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's
@@ -155,11 +153,11 @@ class Connection(Reader, asyncio.Protocol):
                 self._transport.close()
         elif self._at is At.HEAD:
             if waited_s > limits.header_s:
-                self._refuse(RefusedError(408, Code.REQUEST_TIMEOUT, "the headers took too long"))
+                self._refuse(too_slow("headers", limits.header_s))
         elif self._at is At.BODY and waited_s > (
             limits.body_s + self._body_bytes / limits.body_rate
         ):
-            self._refuse(RefusedError(408, Code.REQUEST_TIMEOUT, "the body took too long"))
+            self._refuse(too_slow("body", limits.body_s))
 
     def _too_large(self) -> Response:
         return self._house.routes.too_large()
@@ -175,6 +173,7 @@ class Connection(Reader, asyncio.Protocol):
         house.held_bytes += size - self._held_bytes
         self._held_bytes = size
         if house.held_bytes > self._limits.max_held_bytes:
+            house.refused("bodies")
             self._refuse(too_much_held())
 
     def _let_go(self) -> None:

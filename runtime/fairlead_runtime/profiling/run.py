@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fairlead_runtime.contract.drift_profile import PROFILE_FILE, Profile, to_text
+from fairlead_runtime.contract.drift_profile import (
+    PROFILE_FILE,
+    Profile,
+    ProfileError,
+    parse,
+    to_text,
+)
 from fairlead_runtime.drift.reference import MEMORY_BYTES, Draft
 from fairlead_runtime.drift.values import Tensors
 from fairlead_runtime.engine.session import OnnxEngine
@@ -42,6 +48,7 @@ def profile(
     data: Path | str,
     *,
     output: Path | str | None = None,
+    bins: Path | str | None = None,
     label: str = "label",
     memory_bytes: int = MEMORY_BYTES,
     threads: int | None = None,
@@ -56,6 +63,8 @@ def profile(
         model: File, or folder with `model.onnx`.
         data: Training rows: .csv, .parquet or .npz.
         output: Where the profile goes; None puts `profile.json` beside the model.
+        bins: Another profile, whose bins are taken where a feature has the same name and kind: so
+            two versions of a model can be compared while both are served.
         label: A column or array of labels, left out where it is there.
         memory_bytes: What may be kept in memory for exact quantiles.
         threads: Threads of the model; None takes the CPU limit.
@@ -70,7 +79,7 @@ def profile(
         raise ToolError("FileNotFound", f"there is no folder {target.parent} to write into")
     engine = open_model(path, threads=threads)
     rows = open_rows(Path(data), engine.signature, label=label)
-    draft = Draft(engine.signature, names=rows.names, memory_bytes=memory_bytes)
+    draft = Draft(engine.signature, names=rows.names, bins=_read(bins), memory_bytes=memory_bytes)
     kept: list[tuple[Tensors, Tensors]] | None = []
     size = 0
     for inputs, outputs in _answered(engine, rows, "reading", progress):
@@ -86,6 +95,17 @@ def profile(
     made = draft.finish(digest_of(path))
     _write(target, to_text(made))
     return Profiled(path=target, profile=made)
+
+
+def _read(path: Path | str | None) -> Profile | None:
+    if path is None:
+        return None
+    try:
+        return parse(Path(path).read_bytes())
+    except OSError as error:
+        raise ToolError("FileNotFound", f"{path} cannot be read: {error.strerror}") from error
+    except ProfileError as error:
+        raise ToolError("UnreadableFile", f"{path} is no profile: {error}") from error
 
 
 def _answered(

@@ -13,7 +13,7 @@ from fairlead_runtime.contract.drift_report import PATH, Reference, Report, to_d
 
 REPORT = Report(
     instance="i", version="1", model="m", profile="p", rows=3, skipped=0,
-    features=(Reference(name="x", role="input", kind="number", bins=(1, 2), missing=0),),
+    features=(Reference(name="x", role="input", kind="number", cut="c", bins=(1, 2), missing=0),),
     windows=(
         Window(
             profile="p", start_s=0, end_s=60, rows=3,

@@ -176,3 +176,21 @@ def test_a_log_line_is_json_and_names_its_object() -> None:
     assert "about" not in line
     plain = json.loads(JSONFormatter().format(logging.makeLogRecord({"msg": "x"})))
     assert "namespace" not in plain
+
+
+async def test_an_address_wakes_the_models_that_are_its_arms_and_they_wake_it() -> None:
+    loop, _, _ = a_loop()
+    floors = [{"name": "larger-0a1b2c3d", "modelDeployment": "larger", "replicas": 2}]
+
+    def a_model(name: str, **status: Any) -> dict[str, Any]:
+        meta = {"namespace": "team", "name": name, "uid": name, "resourceVersion": "1"}
+        return {"kind": "ModelDeployment", "metadata": meta, "status": status}
+
+    loop.observe(a_model("fraud", traffic={"floors": floors}), deleted=False)
+    woken = {await loop.queue.get() for _ in range(loop.queue.depth())}
+    assert woken == {("team", "fraud"), ("team", "larger")}
+    for key in woken:
+        loop.queue.done(key)
+    loop.observe(a_model("larger"), deleted=False)
+    woken = {await loop.queue.get() for _ in range(loop.queue.depth())}
+    assert woken == {("team", "fraud"), ("team", "larger")}

@@ -84,6 +84,7 @@ def test_a_broken_feature_is_refused_by_name(change: dict[str, Any], message: st
         ({"model": None}, "model must be an object"),
         ({"features": []}, "at least one feature"),
         ({"features": [1]}, "must be an object"),
+        ({"features": [1] * 100_000}, "100000 features, more than"),
         ({"rows": -3}, "whole numbers"),
     ],
 )

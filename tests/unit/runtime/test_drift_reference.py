@@ -230,3 +230,19 @@ def test_coarse_bins_never_leave_a_tail_alone() -> None:
     assert starts[0] == 0
     assert starts[1] > 1
     assert starts[-1] < len(feature.counts) - 1
+
+
+def test_another_profiles_bins_may_be_taken() -> None:
+    first = a_profile(seed=1)
+    inputs, outputs = rows(3000, 2, shift=1.0)
+    draft = Draft(SIGNATURE, bins=first)
+    draft.add(inputs, outputs)
+    draft.count(inputs, outputs)
+    second = draft.finish(DIGEST)
+    assert from_document(to_document(second)) == second
+    assert [each.cut for each in second.features] == [each.cut for each in first.features]
+    assert second.digest != first.digest
+    assert second.features[0].mean == pytest.approx(1.0, abs=0.1)
+    assert sum(second.features[0].counts) == 3000
+    own = profile_of(inputs, outputs)
+    assert own.features[0].cut != first.features[0].cut

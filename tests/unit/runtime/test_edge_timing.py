@@ -94,6 +94,7 @@ class House:
         self.routes, self.clock, self.wire = Slow(), Clock(), Wire()
         self.loop: Any = self.clock
         self.held_bytes, self.crowd = 0, 1
+        self.reasons: list[str] = []
         self.date, self.draining, self.age_s, self.gone = b"", False, 1e6, False
         self.connection = Connection(self)
         self.connection.connection_made(self.wire)
@@ -103,6 +104,9 @@ class House:
 
     def closed(self, connection: Connection) -> None:
         self.gone = True
+
+    def refused(self, reason: str) -> None:
+        self.reasons.append(reason)
 
     async def get(self, data: bytes, after_s: float = 0.0) -> bytes:
         """Send, let the loop turn, and return what is written meanwhile."""
@@ -273,6 +277,7 @@ async def test_too_much_held_at_once_is_refused_and_let_go() -> None:
     assert b"429" in answer
     assert b'"Overloaded"' in answer
     assert house.held_bytes == 3
+    assert house.reasons == ["bodies"]
 
 
 @pytest.mark.parametrize(("crowd", "told"), [(2, False), (3, True), (3 + 256, False)])
@@ -284,3 +289,4 @@ async def test_a_connection_too_many_is_told_so_or_cut(crowd: int, told: bool) -
     assert (b"TooManyConnections" in house.wire.written) is told
     assert (b"retry-after: 1" in house.wire.written) is told
     assert house.wire.aborted is (crowd > 3)
+    assert house.reasons == ["connections"] * (crowd > 2)

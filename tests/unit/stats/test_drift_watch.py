@@ -18,8 +18,8 @@ from fairlead_runtime.contract.drift_counts import FeatureCounts, MergeError, Wi
 from fairlead_runtime.contract.drift_report import Reference, Report
 
 FEATURES = (
-    Reference(name="x", role="input", kind="number", bins=(100,) * 10, missing=0),
-    Reference(name="y", role="input", kind="number", bins=(100,) * 10, missing=0),
+    Reference(name="x", role="input", kind="number", cut="c", bins=(100,) * 10, missing=0),
+    Reference(name="y", role="input", kind="number", cut="c", bins=(100,) * 10, missing=0),
 )
 CLEAN, SHIFTED = (20,) * 10, (2, 4, 6, 8, 10, 14, 22, 30, 44, 60)
 
