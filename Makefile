@@ -7,7 +7,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 VENVS := $(HOME)/.cache/fairlead/venv
-SOURCES := operator/fairlead_cli operator/fairlead_operator runtime/fairlead_runtime
+SOURCES := operator/fairlead_cli operator/fairlead_operator operator/fairlead_recorder runtime/fairlead_runtime
 CHECKED := $(SOURCES) cluster tests bench examples
 WORKERS ?= 2
 PYTEST := -q --durations=5
@@ -92,6 +92,7 @@ test: check  ## Everything that proves it: API server, chart, images, retraining
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
 	$(PY) -m pytest $(PYTEST) tests/functional -m "not slow"
 	$(PY) -m pytest $(PYTEST) tests/packaging tests/apiserver tests/chart
+	$(PY) -m pytest $(PYTEST) tests/recorder -m "not slow and not postgresql"
 
 .PHONY: test-node
 test-node: $(STAMP)  ## The part of `make test` that needs a node, and what takes as long beside it
@@ -99,14 +100,16 @@ test-node: $(STAMP)  ## The part of `make test` that needs a node, and what take
 	$(PY) -m pytest $(PYTEST) tests/e2e -m "not slow"
 
 .PHONY: test-integrations
-test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, splits for an hour
+test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, PostgreSQL, splits for an hour
 	$(PY) -m pytest $(PYTEST) tests/functional -m slow
 	$(PY) -m pytest $(PYTEST) tests/router
 	$(PY) -m pytest $(PYTEST) tests/e2e -m slow
+	$(PY) -m pytest $(PYTEST) tests/recorder -m "slow or postgresql"
 
 .PHONY: soak
-soak: $(STAMP)  ## 200,000 malformed requests against the runtime (about four minutes)
+soak: $(STAMP)  ## 200,000 malformed requests, then half of saturation for ten minutes (needs wrk)
 	MALFORMED=200000 $(PY) -m pytest $(PYTEST) tests/functional/test_malformed.py --timeout 900
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime.soak --seconds $(or $(SOAK_SECONDS),600)
 
 .PHONY: bench-operator
 bench-operator: $(STAMP)  ## 300 ModelDeployments at once on a control plane with kwok
@@ -127,9 +130,25 @@ BENCH_RUNTIME ?= --docs docs/benchmarks.md
 bench-runtime: $(STAMP) $(PEER_STAMPS)  ## The runtime beside its peers, on loopback (needs wrk; 20 minutes)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime --peers $(VENVS) $(BENCH_RUNTIME)
 
+.PHONY: bench-statistics
+bench-statistics: $(STAMP)  ## A thousand looks at Experiments with and without a difference
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.statistics
+
 .PHONY: bench-router
 bench-router: $(STAMP)  ## What a router adds to the runtime alone, on loopback (needs wrk)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.router
+
+.PHONY: bench-drift
+bench-drift: $(STAMP)  ## What counting drift costs a row, in memory and in throughput (needs wrk)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.serving
+
+.PHONY: bench-drift-decisions
+bench-drift-decisions: $(STAMP)  ## How often drift alarms are false, and how soon right (simulated)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.decisions
+
+.PHONY: bench-recorder
+bench-recorder: $(STAMP)  ## Outcomes per second on SQLite and PostgreSQL; a summary of ten million
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.recorder
 
 .PHONY: clean
 clean:  ## Undo: the cluster and everything it left, build products, the environment

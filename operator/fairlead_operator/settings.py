@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 T = TypeVar("T")
 
@@ -33,6 +34,10 @@ class Settings:
         settle_s: Seconds from the flip of an address to its router until a split begins: longer
             than a connection's age.
         cluster_domain: What every Service's DNS name ends with.
+        recorder_url: Where the recorder is; empty where there is none, and no Experiment starts.
+        recorder_exposures: `host:port` at which it takes the routers' exposures; by default port
+            4318 of the same host.
+        recorder_token_file: A file with a token for it, read anew for each request.
         health_port: Port of `/healthz` and `/readyz`.
         metrics_port: Port of `/metrics`.
         workers: Passes that may run at the same time, each over another resource.
@@ -50,6 +55,9 @@ class Settings:
     connection_age_s: float = 60.0
     settle_s: float = 75.0
     cluster_domain: str = "cluster.local"
+    recorder_url: str = ""
+    recorder_exposures: str = ""
+    recorder_token_file: str = ""
     health_port: int = 8081
     metrics_port: int = 9090
     workers: int = 4
@@ -91,6 +99,12 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
     flag("--connection-age-seconds", float, 60.0, "age at which the runtime ends a connection")
     flag("--settle-seconds", float, 75.0, "seconds a split waits after the flip to the router")
     flag("--cluster-domain", str, _own_domain(), "end of every Service's DNS name")
+    flag("--recorder-url", str, "", "URL of the recorder; without it no Experiment starts")
+    flag(
+        "--recorder-exposures", str, "",
+        "host:port at which the recorder takes exposures, if not port 4318 of the same host",
+    )  # fmt: skip
+    flag("--recorder-token-file", str, "", "file with a token for the recorder")
     flag("--health-port", int, 8081, "port of /healthz and /readyz")
     flag("--metrics-port", int, 9090, "port of /metrics")
     flag("--workers", int, 4, "passes that may run side by side")
@@ -112,6 +126,9 @@ def from_arguments(args: argparse.Namespace) -> Settings:
             raise ValueError(f"--{name.replace('_', '-')} must not be negative")
     if args.log_level.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("--log-level must be debug, info, warning or error")
+    url = urlsplit(args.recorder_url)
+    if args.recorder_url and (url.scheme not in ("http", "https") or not url.hostname):
+        raise ValueError("--recorder-url must be a URL such as http://fairlead-recorder:8080")
     return Settings(
         namespaces=tuple(dict.fromkeys(namespaces)),
         runtime_image=args.runtime_image,
@@ -124,6 +141,10 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         connection_age_s=args.connection_age_seconds,
         settle_s=args.settle_seconds,
         cluster_domain=args.cluster_domain.strip("."),
+        recorder_url=url.geturl().rstrip("/") if url.netloc else "",
+        recorder_exposures=args.recorder_exposures
+        or (f"{url.hostname}:4318" if url.hostname else ""),
+        recorder_token_file=args.recorder_token_file,
         health_port=args.health_port,
         metrics_port=args.metrics_port,
         workers=args.workers,

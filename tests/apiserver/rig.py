@@ -6,12 +6,14 @@ import dataclasses
 import datetime as dt
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from cluster.controlplane import ControlPlane
-from fairlead_operator.evidence.direct import Pods as CountedPods
+from fairlead_operator.evidence.direct import Pods as ReadPods
+from fairlead_operator.evidence.recorder import Recorder
+from fairlead_operator.experiment.facts import Input
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.errors import UnreachableError
@@ -20,6 +22,9 @@ from fairlead_operator.kube.lease import Lease
 from fairlead_operator.planning import names
 from fairlead_operator.reconcile import counting
 from fairlead_operator.reconcile.counting import Count
+from fairlead_operator.reconcile.drift import ReadDrift
+from fairlead_operator.reconcile.experimentfacts import Facts
+from fairlead_operator.reconcile.experiments import Experimenter
 from fairlead_operator.reconcile.loop import Loop
 from fairlead_operator.reconcile.passes import Reconciler, Result
 from fairlead_operator.reconcile.routers import Pods, ReadRouters
@@ -73,6 +78,12 @@ class Rig:
         self.metrics = Metrics()
         self.routers: ReadRouters = nobody
         self.count: Count = counting.nobody
+        self.drift: ReadDrift | None = None
+        self.recorder = Recorder(settings.recorder_url)
+        self.inputs: dict[str, tuple[Input, ...]] = {}
+        """What the pods of a ModelDeployment say they take."""
+        self.window: Window | None = None
+        """What the routers counted."""
         self.restart()
 
     @classmethod
@@ -85,6 +96,7 @@ class Rig:
         return cls(cluster, namespace, settings)
 
     async def __aenter__(self) -> Self:
+        await self.recorder.__aenter__()
         return self
 
     async def __aexit__(
@@ -93,13 +105,27 @@ class Rig:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self.recorder.__aexit__(kind, error, trace)
         await self.cluster.close()
 
     def restart(self) -> None:
         """Forget everything, as a new process would."""
         self.cache = Cache()
         self.reconciler = Reconciler(
-            self.cluster, self.cache, self.settings, self.metrics, self._read_routers, self._counted
+            self.cluster,
+            self.cache,
+            self.settings,
+            self.metrics,
+            self._read_routers,
+            self.drift,
+            self._counted,
+        )
+        facts = Facts(
+            self.cluster, self.cache, self._ask_inputs, self._requests,
+            cluster_domain=self.settings.cluster_domain,
+        )  # fmt: skip
+        self.experimenter = Experimenter(
+            self.cluster, self.cache, self.settings, self.metrics, self.recorder, facts
         )
         lease = Lease(self.cluster, namespace=self.namespace, name="unused", identity="test")
         self.loop = Loop(
@@ -117,6 +143,17 @@ class Rig:
         finally:
             self.cluster.dies_before = None
 
+    async def experiment(
+        self, now: dt.datetime, *, name: str = "checkout", dies_before: int | None = None
+    ) -> Result:
+        """Run one pass over an Experiment on what a listing shows."""
+        await self.loop.resync()
+        self.cluster.requests, self.cluster.dies_before = 0, dies_before
+        try:
+            return await self.experimenter.run((self.namespace, name), now)
+        finally:
+            self.cluster.dies_before = None
+
     async def settle(self, now: dt.datetime | None = None, *, name: str = "fraud") -> None:
         """Run passes until one changes nothing."""
         for _ in range(6):
@@ -124,11 +161,20 @@ class Rig:
                 return
         raise AssertionError("six passes, and still something to change")
 
+    async def _ask_inputs(
+        self, name: str, pods: Sequence[Mapping[str, Any]]
+    ) -> tuple[Input, ...] | None:
+        return self.inputs.get(name) if pods else None
+
+    async def _requests(self, address: str, pods: ReadPods, since: dt.datetime) -> Window:
+        assert self.window is not None, f"{address} is read since {since} from {pods}"
+        return self.window
+
     async def _read_routers(self, pods: Pods) -> tuple[Router, ...]:
         return await self.routers(pods)
 
     async def _counted(
-        self, address: str, pods: CountedPods | None, since: dt.datetime
+        self, address: str, pods: ReadPods | None, since: dt.datetime
     ) -> Window | None:
         return await self.count(address, pods, since)
 

@@ -25,7 +25,7 @@ def test_it_asks_for_no_right_that_the_chart_does_not_grant() -> None:
     }
     asked = {
         (each.group, f"{each.resource}/{each.sub}" if each.sub else each.resource, each.verb)
-        for each in (*rights.where_models_are(), *rights.where_the_operator_is())
+        for each in (*rights.where_models_are(), *rights.where_the_operator_is(_NAME))
     }
     assert len(asked) > 30
     assert asked <= granted

@@ -66,7 +66,9 @@ def _leaves(node: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, node
 
 
-_WHOLE = ("resources", "podSecurityContext", "containerSecurityContext")
+_WHOLE = (
+    "resources", "podSecurityContext", "containerSecurityContext", "recorder.resources",
+)  # fmt: skip
 """Values that are passed on to Kubernetes, one row each."""
 
 

@@ -86,8 +86,13 @@ def test_it_has_neither_compiler_nor_cache(image: tuple[str, Image]) -> None:
 def test_each_has_its_own_dependencies_only(python_image: tuple[str, Image]) -> None:
     name, found = python_image
     mine, others = {
-        "operator": (("kopf", "fairlead_operator"), ("onnxruntime", "numpy")),
-        "runtime": (("onnxruntime", "fairlead_runtime"), ("kopf", "fairlead_operator")),
+        "operator": (("kopf", "fairlead_operator"), ("onnxruntime", "fairlead_cli")),
+        "runtime": (
+            ("onnxruntime", "fairlead_runtime"),
+            ("kopf", "fairlead_operator", "fairlead_cli"),
+        ),
     }[name]
     assert all(found.has(package) for package in mine)
     assert not any(found.has(package) for package in others)
+    programs = {path.rpartition("/")[2] for path in found.files if "/fairlead/bin/" in path}
+    assert not programs & {"fairlead", "kubectl-fairlead", "kubectl_complete-fairlead"}

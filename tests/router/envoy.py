@@ -38,7 +38,7 @@ def free_ports(count: int) -> list[int]:
 class Envoy:
     """One router."""
 
-    def __init__(self, folder: Path, name_server_port: int) -> None:
+    def __init__(self, folder: Path, name_server_port: int, *, recorder: str | None = None) -> None:
         http, grpc, metrics, admin = free_ports(4)
         self.mount = folder / "mount"
         self.mount.mkdir(parents=True)
@@ -52,6 +52,7 @@ class Envoy:
             metrics_port=metrics,
             admin_port=admin,
             timeout_s=10,
+            recorder=recorder,
         )
         self._file = folder / "bootstrap.json"
         document = json.loads(documents.bootstrap_file(self.settings))

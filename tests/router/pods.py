@@ -72,7 +72,9 @@ class Pod:
         self, start: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while True:
-            lines = (start + await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+            lines = (
+                (start + await reader.readuntil(b"\r\n\r\n")).decode(errors="replace").split("\r\n")
+            )
             start = b""
             pairs = (line.split(":", 1) for line in lines[1:] if line)
             headers = {name.lower(): value.strip(" \t") for name, value in pairs}

@@ -27,9 +27,9 @@ class World:
         assert self._envoy is not None
         return self._envoy
 
-    async def begin(self) -> None:
+    async def begin(self, *, recorder: str | None = None) -> None:
         await self.names.start()
-        self._envoy = Envoy(self.folder, self.names.port)
+        self._envoy = Envoy(self.folder, self.names.port, recorder=recorder)
 
     async def arm(self, name: str, *, pods: int = 1) -> Arm:
         """Return a new arm with so many pods."""

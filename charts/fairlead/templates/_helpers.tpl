@@ -29,6 +29,22 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end }}
 
+{{/* What selects the recorder's pod. */}}
+{{- define "fairlead.recorderSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "fairlead.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: recorder
+{{- end }}
+
+{{- define "fairlead.recorderName" -}}
+{{- printf "%s-recorder" (include "fairlead.fullname" .) }}
+{{- end }}
+
+{{- define "fairlead.recorderLabels" -}}
+{{- $mine := include "fairlead.recorderSelectorLabels" . | fromYaml }}
+{{- mustMerge (dict) $mine (include "fairlead.labels" . | fromYaml) | toYaml }}
+{{- end }}
+
 {{/* Labels of every object; ours win over the user's, because a selector relies on them. */}}
 {{- define "fairlead.labels" -}}
 {{- $ours := dict
@@ -91,10 +107,10 @@ A whole number that came through YAML is a float to Helm: `%g` and int64 print i
 {{/* The operator's rights in a namespace that it serves; README.md says what each is for. */}}
 {{- define "fairlead.rules" -}}
 - apiGroups: [fairlead.dev]
-  resources: [modeldeployments]
+  resources: [modeldeployments, experiments]
   verbs: [get, list, watch]
 - apiGroups: [fairlead.dev]
-  resources: [modeldeployments/status]
+  resources: [modeldeployments/status, experiments/status]
   verbs: [patch]
 # Where OwnerReferencesPermissionEnforcement is on (OpenShift), an owner reference that blocks the
 # owner's deletion needs this right. No request is made to it, and it lets nobody write finalizers.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,11 +12,14 @@ from fairlead_cli.cluster import Cluster, pod_path, resource_name
 from fairlead_cli.commands import options
 from fairlead_cli.errors import CLIError
 from fairlead_cli.reading import JSON
-from fairlead_cli.views import drift as view
 from fairlead_operator.planning import names
+from fairlead_runtime.contract.drift_report import MAX_REPORT_BYTES, PATH
 
-_PORT = 8080
-_MOST_PODS = 20
+if TYPE_CHECKING:  # it loads numpy, which most commands do without
+    from fairlead_cli.views.drift import Told
+
+_PORT_NAME = "metrics"
+"""What a model's container calls its inner port; without one there is nothing to read."""
 
 
 @click.command("drift")
@@ -26,50 +29,48 @@ _MOST_PODS = 20
 def drift(target: options.Target, name: str, *, form: str) -> None:
     """Show how far a model's requests have drifted.
 
-    That is the operator's verdict, and each pod's own scores. The verdict is over the counts of all
-    pods. A pod's scores are of its own share of the requests, so they differ; they are read from
-    its metrics, which takes the right to get pods/proxy.
+    First the operator's verdict, which rests on several looks in a row; then one look at what the
+    pods have counted so far. Their counts are read through the API server, which takes the right to
+    get pods/proxy, and are added before they are judged.
     """
+    from fairlead_cli.views import drift as view
+
     cluster = target.connect()
     model = cluster.get(kinds.MODEL_DEPLOYMENT, cluster.namespace, resource_name(name))
-    scores, unread = _scores(cluster, reading.name(model))
-    document = {
-        "name": reading.name(model),
-        **view.verdict(model),
-        "scores": scores,
-        "unread": unread,
-    }
-    if form != "text":
-        output.emit(document, form)
-        return
-    output.show(view.text(document))
-
-
-def _scores(cluster: Cluster, name: str) -> tuple[list[JSON], list[JSON]]:
-    """Return the scores of each pod, and the pods that did not answer."""
-    pods = cluster.list(kinds.POD, cluster.namespace, f"{names.OWNER_LABEL}={name}")
+    label = f"{names.OWNER_LABEL}={reading.name(model)}"
+    pods = cluster.list(kinds.POD, cluster.namespace, label)
     running = [pod for pod in pods if reading.status(pod).get("phase") == "Running"]
-    scores: list[JSON] = []
-    unread: list[JSON] = []
-    for pod in running[:_MOST_PODS]:
-        where = reading.name(pod)
-        try:
-            path = pod_path(cluster.namespace, where, _port(pod), "metrics")
-            answer = cluster.through("GET", path, headers={"Accept": "text/plain"})
-        except CLIError as error:
-            unread.append({"pod": where, "message": str(error)})
-            continue
-        if answer.status != 200:
-            unread.append({"pod": where, "message": f"its metrics answered {answer.status}"})
-            continue
-        labels = reading.mapping(reading.meta(pod).get("labels"))
-        about = {"pod": where, "revision": labels.get(names.REVISION_LABEL)}
-        scores += [{**about, **each} for each in view.scores(answer.body.decode())]
-    return scores, unread
+    document = view.describe(model, [_ask(cluster, pod) for pod in running])
+    if form == "text":
+        output.show(view.text(document))
+    else:
+        output.emit(document, form)
 
 
-def _port(pod: Mapping[str, Any]) -> int:
-    """Return the port of the metrics, as the pod's annotation says it."""
-    annotations = reading.mapping(reading.meta(pod).get("annotations"))
-    text = str(annotations.get("prometheus.io/port", ""))
-    return int(text) if text.isdigit() else _PORT
+def _ask(cluster: Cluster, pod: JSON) -> Told:
+    from fairlead_cli.views import drift as view
+
+    where = reading.name(pod)
+    labels = reading.mapping(reading.meta(pod).get("labels"))
+    revision = str(labels.get(names.REVISION_LABEL, ""))
+    port = inner_port(pod)
+    if port is None:
+        message = "it has no inner port: its revision is of an older version of Fairlead"
+        return view.Told(pod=where, revision=revision, message=message)
+    try:
+        answer = cluster.through("GET", pod_path(cluster.namespace, where, port, PATH))
+    except CLIError as error:
+        return view.Told(pod=where, revision=revision, message=str(error))
+    if answer.status != 200 or len(answer.body) > MAX_REPORT_BYTES:
+        message = f"it answered {answer.status}, {len(answer.body)} bytes"
+        return view.Told(pod=where, revision=revision, message=message)
+    return view.parse(where, revision, answer.body)
+
+
+def inner_port(pod: Mapping[str, Any]) -> int | None:
+    """Return the port of a pod's metrics and inner pages; None without one."""
+    for container in reading.items(reading.mapping(pod.get("spec")).get("containers")):
+        for port in reading.items(container.get("ports")):
+            if port.get("name") == _PORT_NAME:
+                return int(port["containerPort"])
+    return None

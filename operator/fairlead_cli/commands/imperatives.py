@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -12,7 +12,7 @@ import click
 from fairlead_cli import kinds, output, reading
 from fairlead_cli.cluster import Cluster, resource_name
 from fairlead_cli.commands import options
-from fairlead_cli.errors import CLIError, InputError, TimedOutError
+from fairlead_cli.errors import CLIError, ClusterError, ForbiddenError, InputError, TimedOutError
 from fairlead_cli.reading import JSON
 from fairlead_cli.views import rollout
 
@@ -111,15 +111,37 @@ def revision_of(verb: str, model: Mapping[str, Any]) -> str:
 
 
 def _wait(cluster: Cluster, name: str, verb: str, value: str, timeout: float) -> JSON:
-    deadline = time.monotonic() + timeout
-    while True:
+    def look() -> JSON | None:
         model = cluster.get(kinds.MODEL_DEPLOYMENT, cluster.namespace, name)
         action = reading.last_action(model)
-        if action.get("verb", verb) == verb and action.get("value") == value:
-            return action
+        done = action.get("verb", verb) == verb and action.get("value") == value
+        return action if done else None
+
+    return _until(look, f"the operator has not acted on {verb} of {name}", timeout)
+
+
+def _until(look: Callable[[], JSON | None], what: str, timeout: float) -> JSON:
+    """Look until there is something; the API server may be away for a while meanwhile.
+
+    Raises:
+        TimedOutError: There was nothing in time.
+    """
+    deadline = time.monotonic() + timeout
+    away = ""
+    while True:
+        try:
+            found = look()
+        except ForbiddenError:
+            raise
+        except ClusterError as error:
+            found, away = None, f" ({error})"
+        else:
+            away = ""
+        if found is not None:
+            return found
         if time.monotonic() >= deadline:
             raise TimedOutError(
-                f"the operator has not acted on {verb} of {name} within {timeout:g} s",
+                f"{what} within {timeout:g} s{away}",
                 hint="it will when it runs again: fairlead doctor says whether it does",
             )
         time.sleep(min(_LOOK_S, max(0.0, deadline - time.monotonic())))
@@ -155,15 +177,13 @@ def stop(target: options.Target, name: str, *, no_wait: bool, timeout: float, fo
         raise InputError("name an Experiment")
     cluster.get(kinds.EXPERIMENT, cluster.namespace, name)
     found = cluster.merge(kinds.EXPERIMENT, cluster.namespace, name, {"spec": {"stopped": True}})
-    deadline = time.monotonic() + timeout
-    while not no_wait and not _ended(found):
-        if time.monotonic() >= deadline:
-            raise TimedOutError(
-                f"the operator has not stopped {name} within {timeout:g} s",
-                hint="it will when it runs again: fairlead doctor says whether it does",
-            )
-        time.sleep(min(_LOOK_S, max(0.0, deadline - time.monotonic())))
-        found = cluster.get(kinds.EXPERIMENT, cluster.namespace, name)
+    if not no_wait:
+
+        def look() -> JSON | None:
+            live = cluster.get(kinds.EXPERIMENT, cluster.namespace, name)
+            return live if _ended(live) else None
+
+        found = _until(look, f"the operator has not stopped {name}", timeout)
     phase = reading.status(found).get("phase") or "asked for"
     if form == "text":
         output.show(output.styled(f"{phase}: {name}", "good"))

@@ -14,11 +14,14 @@ from rich.text import Text
 from fairlead_cli import kinds, output, reading
 from fairlead_cli.cluster import Cluster, resource_name
 from fairlead_cli.commands import options
-from fairlead_cli.errors import InputError, NotFoundError
+from fairlead_cli.errors import ClusterError, ForbiddenError, InputError, NotFoundError
 from fairlead_cli.reading import JSON
 from fairlead_cli.views import experiment, listing, model
 from fairlead_operator.planning import names
 
+Shown = tuple[JSON, Callable[[dt.datetime], RenderableType]]
+"""A document, and what people see of it at an instant."""
+Look = Callable[[], Shown]
 _EXPERIMENTS = ("experiment/", "experiments/", "mexp/")
 
 
@@ -50,7 +53,7 @@ def status(
         raise InputError("--watch shows text only", hint="kubectl get --watch -o json gives JSON")
     cluster = target.connect()
 
-    def look() -> tuple[JSON, Callable[[dt.datetime], RenderableType]]:
+    def look() -> Shown:
         if name is None:
             found = _all(cluster, None if all_namespaces else cluster.namespace)
             return found, lambda now: listing.tables(found, now, namespaces=all_namespaces)
@@ -76,7 +79,7 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
-def _one(cluster: Cluster, name: str) -> tuple[JSON, Callable[[dt.datetime], RenderableType]]:
+def _one(cluster: Cluster, name: str) -> Shown:
     where = cluster.namespace
     if not name.startswith(_EXPERIMENTS):
         plain = resource_name(name)
@@ -116,9 +119,32 @@ def _all(cluster: Cluster, namespace: str | None) -> JSON:
     }  # fmt: skip
 
 
-def _watch(
-    look: Callable[[], tuple[JSON, Callable[[dt.datetime], RenderableType]]], interval: float
-) -> None:
+def _patient(look: Look) -> Look:
+    """Return a look that goes on where the API server does not answer for a while.
+
+    The first one must succeed, and what is gone or forbidden ends it.
+    """
+    seen = False
+
+    def again() -> Shown:
+        nonlocal seen
+        try:
+            found = look()
+        except ForbiddenError:
+            raise
+        except ClusterError as error:
+            if not seen:
+                raise
+            text = output.styled(f"{error}; it is tried again", "bad")
+            return {"error": str(error)}, lambda _: text
+        seen = True
+        return found
+
+    return again
+
+
+def _watch(look: Look, interval: float) -> None:
+    look = _patient(look)
     if sys.stdout.isatty():
         from rich.live import Live
 

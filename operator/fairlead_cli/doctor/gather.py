@@ -114,8 +114,11 @@ def _operator(cluster: Cluster, deployment: JSON, read: _Reader) -> Operator:
     selector = ",".join(f"{key}={value}" for key, value in labels.items())
     about = f"of {where}/{name}"
     nothing: list[JSON] = []
-    lease = partial(cluster.find, kinds.LEASE, home, flags.get("lease-name", "fairlead-operator"))
-    missing = partial(_missing, cluster, _account(deployment), served, home)
+    lease_name = flags.get("lease-name", "fairlead-operator")
+    lease = partial(cluster.find, kinds.LEASE, home, lease_name)
+    asked = [(each, right) for each in served or ("",) for right in rights.where_models_are()]
+    asked += [(home, right) for right in rights.where_the_operator_is(lease_name)]
+    missing = partial(_missing, cluster, _account(deployment), asked)
     return Operator(
         deployment=deployment,
         flags=flags,
@@ -161,10 +164,8 @@ def _account(deployment: Mapping[str, Any]) -> str:
 
 
 def _missing(
-    cluster: Cluster, user: str, served: tuple[str, ...], home: str
+    cluster: Cluster, user: str, asked: list[tuple[str, Right]]
 ) -> tuple[tuple[str, Right], ...]:
-    asked = [(where, each) for where in served or ("",) for each in rights.where_models_are()]
-    asked += [(home, each) for each in rights.where_the_operator_is()]
     return tuple(each for each in asked if not _allowed(cluster, user, *each))
 
 
@@ -175,6 +176,7 @@ def _allowed(cluster: Cluster, user: str, where: str, right: Right) -> bool:
         "resource": right.resource,
         "subresource": right.sub,
         "verb": right.verb,
+        "name": right.name,
     }
     body = {"spec": {"user": user, "groups": _groups(user), "resourceAttributes": attributes}}
     answer = cluster.create(kinds.ACCESS_REVIEW, None, body)

@@ -11,15 +11,21 @@ from rich.text import Text
 from fairlead_cli import reading
 from fairlead_cli.output import styled
 
-_FINE = {"Ready": "True", "Available": "True", "Stalled": "False", "Reconciling": "False"}
+_FINE = {
+    "Ready": "True",
+    "Available": "True",
+    "Stalled": "False",
+    "Reconciling": "False",
+    "Drifted": "False",
+}
+_BAD = {"Reconciling": "busy"}
+"""Tones of those that are not as bad as the others where they are not fine."""
 
 
 def line(condition: Mapping[str, Any], now: dt.datetime) -> Text:
     """Return a condition in one line, in the tone of what it means."""
     kind, state = str(condition["type"]), str(condition.get("status"))
-    tone = "good" if _FINE.get(kind) == state else {"Reconciling": "busy"}.get(kind, "bad")
-    tone = "busy" if state == "Unknown" else tone
-    text = Text(f"{kind} ").append_text(styled(state, tone))
+    text = Text(f"{kind} ").append_text(styled(state, _tone(kind, state)))
     if condition.get("reason"):
         text.append(f" {condition['reason']}")
     since = reading.age(condition.get("lastTransitionTime"), now)
@@ -28,3 +34,11 @@ def line(condition: Mapping[str, Any], now: dt.datetime) -> Text:
     if condition.get("message"):
         text.append(f": {condition['message']}")
     return text
+
+
+def _tone(kind: str, state: str) -> str:
+    if state == "Unknown":
+        return "busy"
+    if kind not in _FINE:  # another version's: nobody knows which way is good
+        return ""
+    return "good" if _FINE[kind] == state else _BAD.get(kind, "bad")

@@ -13,6 +13,7 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     AVAILABLE = "Available"
+    DRIFTED = "Drifted"
 
 
 class Reason(StrEnum):
@@ -131,3 +132,41 @@ class Reason(StrEnum):
         "A gate condemned the candidate. The stable serves; only retry or another revision helps.",
     )
     ROLLOUT_ABORTED = "RolloutAborted", "Somebody aborted the rollout by annotation."
+    EXPERIMENT_RUNNING = "Running", "The Experiment's users are split, and outcomes are counted."
+    SPLIT_STARTING = "SplitStarting", "The Experiment waits until every router carries its split."
+    TARGET_MISSING = "TargetMissing", "The Experiment's target does not exist."
+    TARGET_BUSY = "TargetBusy", "An older Experiment has the target."
+    ARM_MISSING = "ArmMissing", "The ModelDeployment of an arm does not exist."
+    ARM_NOT_READY = "ArmNotReady", "An arm is not ready, or a rollout of it is under way."
+    ARM_UNAVAILABLE = (
+        "ArmUnavailable",
+        "An arm was not ready for five minutes: the control has its share, the Experiment stopped.",
+    )
+    SIGNATURE_UNKNOWN = "SignatureUnknown", "An arm has not told its model's inputs yet."
+    SIGNATURE_DIFFERS = "SignatureDiffers", "An arm's model does not take the target's inputs."
+    RECORDER_UNAVAILABLE = (
+        "RecorderUnavailable",
+        "The recorder does not answer: nothing can be counted until it does.",
+    )
+    DECIDED = "Decided", "The Experiment has a winner; see status.decision and recommendation."
+    INCONCLUSIVE = "Inconclusive", "maxDuration has passed without a winner."
+    EXPERIMENT_STOPPED = "Stopped", "spec.stopped ended the Experiment."
+    GUARDRAIL_BREACHED = (
+        "GuardrailBreached",
+        "An arm broke a guardrail: everybody gets the control, the Experiment stopped.",
+    )
+    SAMPLE_RATIO_MISMATCH = (
+        "SampleRatioMismatch",
+        "Users do not arrive as the weights say: nothing that was counted can be trusted.",
+    )
+    PINNED_BY_EXPERIMENT = (
+        "PinnedByExperiment",
+        "An Experiment measures the present revision: a new one waits until it has ended.",
+    )
+    DRIFTED = "Drifted", "Inputs or predictions are no longer those of the model's training."
+    NO_DRIFT = "NoDrift", "Inputs and predictions are those of the model's training."
+    TOO_FEW_ROWS = "TooFewRows", "Too little has been counted to judge drift."
+    PROFILE_UNUSABLE = (
+        "ProfileUnusable",
+        "The pods cannot use their drift profile, or count with different ones.",
+    )

@@ -80,7 +80,7 @@ def model_pod(manifest: Mapping[str, Any], arm: str, port: int = HTTP_PORT) -> M
     """
     status = manifest.get("status") or {}
     containers = status.get("containerStatuses") or []
-    ended = [each.get("lastState", {}).get("terminated") or {} for each in containers]
+    ended = [(each.get("lastState") or {}).get("terminated") or {} for each in containers]
     ready = [each["status"] for each in status.get("conditions") or [] if each["type"] == "Ready"]
     return ModelPod(
         name=manifest["metadata"]["name"],

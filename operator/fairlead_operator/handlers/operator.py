@@ -7,13 +7,17 @@ import contextlib
 import logging
 import signal
 
+from fairlead_operator.evidence.direct import Direct
+from fairlead_operator.evidence.recorder import Recorder
 from fairlead_operator.evidence.scrape import Scraper
 from fairlead_operator.handlers import ports
 from fairlead_operator.handlers.watches import Watches
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.lease import Lease
-from fairlead_operator.reconcile import counting, routers
+from fairlead_operator.reconcile import counting, drift, routers
+from fairlead_operator.reconcile.experimentfacts import Facts, inputs_reader, requests_reader
+from fairlead_operator.reconcile.experiments import Experimenter
 from fairlead_operator.reconcile.loop import Loop
 from fairlead_operator.reconcile.passes import Reconciler
 from fairlead_operator.settings import Settings
@@ -40,9 +44,24 @@ async def run(settings: Settings) -> None:
         cache, metrics = Cache(), Metrics()
         scraper = Scraper()
         reconciler = Reconciler(
-            cluster, cache, settings, metrics, routers.reader(scraper), counting.counter(scraper)
+            cluster,
+            cache,
+            settings,
+            metrics,
+            routers.reader(scraper),
+            drift.reader(scraper),
+            counting.counter(scraper),
         )
-        loop = Loop(cluster, cache, reconciler, lease, settings, metrics)
+        recorder = Recorder(settings.recorder_url, settings.recorder_token_file)
+        facts = Facts(
+            cluster,
+            cache,
+            inputs_reader(scraper),
+            requests_reader(Direct(scraper)),
+            cluster_domain=settings.cluster_domain,
+        )
+        experimenter = Experimenter(cluster, cache, settings, metrics, recorder, facts)
+        loop = Loop(cluster, cache, reconciler, lease, settings, metrics, experimenter)
         async with (
             ports.serve(
                 stale=loop.stale,
@@ -52,6 +71,7 @@ async def run(settings: Settings) -> None:
                 metrics_port=settings.metrics_port,
             ),
             scraper,
+            recorder,
             Watches(loop.observe, open_cluster.credentials, settings.namespaces),
         ):
             scope = ", ".join(settings.namespaces) or "the whole cluster"

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fairlead_operator.kube.kinds import BY_KIND, MODEL_DEPLOYMENT, Kind
+from fairlead_operator.kube.kinds import BY_KIND, EXPERIMENT, MODEL_DEPLOYMENT, Kind
 
 Key = tuple[str, str]
-"""Namespace and name of a ModelDeployment: the unit of work."""
+"""Namespace and name of a ModelDeployment or an Experiment: the unit of work."""
 
 _Ident = tuple[str, str, str]
 _REMEMBERED_DEAD = 4096
@@ -43,7 +43,7 @@ def _version(obj: Mapping[str, Any]) -> int:
 
 
 def _key(kind: Kind, obj: Mapping[str, Any]) -> Key | None:
-    if kind is MODEL_DEPLOYMENT:
+    if kind in (MODEL_DEPLOYMENT, EXPERIMENT):
         meta = obj.get("metadata") or {}
         return meta.get("namespace", ""), meta.get("name", "")
     return owner_key(obj)
@@ -59,7 +59,7 @@ def claimed(obj: Mapping[str, Any]) -> set[Key]:
 
 @dataclass(slots=True)
 class Cache:
-    """Objects by kind, namespace and name; only ModelDeployments and what they control."""
+    """Objects by kind, namespace and name: ModelDeployments, what they control, Experiments."""
 
     _objects: dict[_Ident, dict[str, Any]] = field(default_factory=dict)
     _owned: dict[Key, set[_Ident]] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class Cache:
     _touched: set[_Ident] | None = None
 
     def observe(self, obj: Mapping[str, Any], *, deleted: bool = False) -> Key | None:
-        """Take in one event and return the key that it concerns, if any.
+        """Take in one event and return the key of the ModelDeployment that it concerns, if any.
 
         Events may come late or twice: an older version never replaces a newer one, and what has
         been deleted does not come back. A watch by label says "deleted" of an object that only
@@ -77,6 +77,10 @@ class Cache:
         kind = BY_KIND.get(obj.get("kind", ""))
         if kind is None:
             return None
+        key = self._observe(kind, obj, deleted=deleted)
+        return None if kind is EXPERIMENT else key
+
+    def _observe(self, kind: Kind, obj: Mapping[str, Any], *, deleted: bool) -> Key | None:
         meta = obj.get("metadata") or {}
         ident = (kind.kind, meta.get("namespace", ""), meta.get("name", ""))
         before = self._objects.get(ident)
@@ -100,9 +104,9 @@ class Cache:
             return now
         self._forget(ident)
         self._objects[ident] = _trimmed(obj)
-        if kind is not MODEL_DEPLOYMENT:
+        if kind not in (MODEL_DEPLOYMENT, EXPERIMENT):
             self._owned.setdefault(now, set()).add(ident)
-        else:
+        elif kind is MODEL_DEPLOYMENT:
             for key in claimed(obj):
                 self._claims.setdefault(key, set()).add(now)
         return now
@@ -136,6 +140,18 @@ class Cache:
     def model_deployments(self) -> list[Key]:
         """Return the keys of all known ModelDeployments."""
         return [(i[1], i[2]) for i in self._objects if i[0] == MODEL_DEPLOYMENT.kind]
+
+    def experiment(self, key: Key) -> dict[str, Any] | None:
+        """Return the last known Experiment of this key."""
+        return self._objects.get((EXPERIMENT.kind, *key))
+
+    def experiments(self, namespace: str | None = None) -> list[dict[str, Any]]:
+        """Return the known Experiments, of one namespace or of all."""
+        return [
+            obj
+            for ident, obj in self._objects.items()
+            if ident[0] == EXPERIMENT.kind and namespace in (None, ident[1])
+        ]
 
     def children(self, key: Key) -> dict[tuple[str, str], dict[str, Any]]:
         """Return what this ModelDeployment controls, by kind and name."""

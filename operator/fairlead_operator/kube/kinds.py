@@ -37,6 +37,7 @@ class Kind:
 
 
 MODEL_DEPLOYMENT = Kind("fairlead.dev", "v1alpha1", "ModelDeployment", "modeldeployments")
+EXPERIMENT = Kind("fairlead.dev", "v1alpha1", "Experiment", "experiments")
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 CONTROLLER_REVISION = Kind("apps", "v1", "ControllerRevision", "controllerrevisions")
 SERVICE = Kind("", "v1", "Service", "services")
@@ -60,4 +61,4 @@ CHILDREN = (
 )
 """Kinds that a ModelDeployment owns, in the order in which they are applied."""
 
-BY_KIND = {kind.kind: kind for kind in (MODEL_DEPLOYMENT, *CHILDREN)}
+BY_KIND = {kind.kind: kind for kind in (MODEL_DEPLOYMENT, EXPERIMENT, *CHILDREN)}

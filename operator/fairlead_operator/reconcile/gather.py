@@ -64,6 +64,8 @@ async def snapshot(
     validation, plan = _plan(spec)
     known = [from_status(e) for e in (resource.get("status") or {}).get("revisions") or ()]
     revisions = tuple(revision for revision in known if revision is not None)
+    split, pinned, arms = neighbourhood.experiment(cache, resource)
+    others = wanted.neighbours(resource) | arms
     first = Snapshot(
         resource=resource,
         model=model,
@@ -76,8 +78,10 @@ async def snapshot(
         plan=plan,
         validation_spec=validation,
         router_always=isinstance(spec, Mapping) and spec.get("router") == "Always",
-        neighbours=neighbourhood.neighbours(cache, resource, wanted.neighbours(resource)),
+        neighbours=neighbourhood.neighbours(cache, resource, others),
         claims=neighbourhood.claims(cache, resource),
+        experiment=split,
+        pinned=pinned,
     )
     if addressing.routed(first):
         # Where they cannot be listed the pass fails, and everything stays as it is: no router and

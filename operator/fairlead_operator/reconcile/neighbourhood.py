@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fairlead_operator.experiment import target
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.rollout.revision import State, from_status
-from fairlead_operator.rollout.snapshot import ChildKey, Neighbour, Snapshot
+from fairlead_operator.rollout.snapshot import ChildKey, Finding, Neighbour, Pinned, Snapshot
+from fairlead_operator.traffic.split import Split
 
 
 def owned(cache: Cache, resource: Mapping[str, Any]) -> dict[ChildKey, Mapping[str, Any]]:
@@ -46,6 +48,28 @@ def claims(cache: Cache, resource: Mapping[str, Any]) -> dict[str, int]:
                 key = str(floor["name"])
                 found[key] = max(found.get(key, 0), int(floor.get("replicas") or 0))
     return found
+
+
+def experiment(
+    cache: Cache, resource: Mapping[str, Any]
+) -> tuple[Split | None, Pinned | None, frozenset[str]]:
+    """Return what Experiments want of this ModelDeployment.
+
+    Returns:
+        The split of its address, the revision that has to stay, and whose revisions are arms.
+    """
+    meta = resource["metadata"]
+    experiments = cache.experiments(meta["namespace"])
+    split = target.wanted_split(meta["name"], experiments)
+    pin = target.pinned(meta["name"], experiments)
+    arms: frozenset[str] = frozenset()
+    for each in experiments:
+        if split is not None and each["metadata"]["name"] == split.experiment:
+            arms = target.named(each)
+    if pin is None:
+        return split, None, arms
+    waiting = Finding(reason=pin.reason.value, message=pin.message, stalled=False)
+    return split, Pinned(revision=pin.revision, waiting=waiting), arms
 
 
 def _neighbour(cache: Cache, other: Mapping[str, Any]) -> Neighbour:

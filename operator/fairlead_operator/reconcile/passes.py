@@ -18,6 +18,7 @@ from fairlead_operator.planning import names
 from fairlead_operator.planning.children import Manifest
 from fairlead_operator.reconcile import act, counting, gather, routers
 from fairlead_operator.reconcile.counting import Count
+from fairlead_operator.reconcile.drift import DriftKeeper, ReadDrift
 from fairlead_operator.reconcile.routers import ReadRouters
 from fairlead_operator.rollout import status as status_module
 from fairlead_operator.rollout.addressing import Kick
@@ -63,9 +64,11 @@ class Reconciler:
         settings: Settings,
         metrics: Metrics,
         read_routers: ReadRouters,
+        read_drift: ReadDrift | None = None,
         count: Count = counting.nobody,
     ) -> None:
         self._read_routers = read_routers
+        self._drift = DriftKeeper(cluster, read_drift)
         self._count = count
         self._cluster = cluster
         self._cache = cache
@@ -76,6 +79,7 @@ class Reconciler:
             router_image=settings.router_image,
             settle_s=settings.settle_s,
             cluster_domain=settings.cluster_domain,
+            recorder=settings.recorder_exposures or None,
             drain_s=settings.drain_s,
             connection_age_s=settings.connection_age_s,
         )
@@ -128,12 +132,19 @@ class Reconciler:
             changed += await self._prune(snapshot.children, decision.prune)
         snapshot = gather.with_resource(snapshot, resource)
         unaddressed = done.address if ("Service", snapshot.name) not in snapshot.children else None
-        new = status_module.compose(snapshot, decision, done.problems, now, unaddressed=unaddressed)
         self._metrics.rollouts.show(key, decision.step)
+        drift = await self._drift.observe(snapshot, decision.active, now)
+        new = status_module.compose(
+            snapshot, decision, done.problems, now, unaddressed=unaddressed, drift=drift
+        )
         changed += await self._write_status(resource, new, now, told)
+        waits = (
+            self._requeue(resource, new, decision, done.problems, now),
+            self._drift.wait_s(snapshot, decision.active, now),
+        )
         return Result(
             changed=tuple(changed),
-            requeue_after_s=self._requeue(resource, new, decision, done.problems, now),
+            requeue_after_s=min((each for each in waits if each is not None), default=None),
         )
 
     async def _still_there(self, resource: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ import datetime as dt
 import math
 from dataclasses import dataclass
 
+from fairlead_operator.api import duration
 from fairlead_operator.api.reasons import Reason
 from fairlead_operator.planning import names, router
 from fairlead_operator.rollout import diagnosis, wanted
@@ -148,16 +149,19 @@ def decide(
 
 def router_settings(snapshot: Snapshot, settled: Settled) -> Settings:
     """Return what of a router's configuration does not change with the split."""
-    latency = snapshot.objectives.get("maxLatencyMs")
+    latency, asked = snapshot.objectives.get("maxLatencyMs"), snapshot.objectives.get("timeout")
     limits = {int(each) for each in (latency, snapshot.plan.limits.latency_p99_ms) if each}
     return Settings(
         name=snapshot.name,
-        timeout_s=split.timeout_s(max_latency_ms=latency, asked_s=None),
+        timeout_s=split.timeout_s(
+            max_latency_ms=latency, asked_s=None if asked is None else duration.seconds(asked)
+        ),
         latency_limits_ms=tuple(sorted(limits)),
         connection_age_s=max(1, math.ceil(settled.connection_age_s)),
         workers=split.workers(router.CPU_LIMIT_MILLIS),
         routers=router.REPLICAS,
         metrics_port=router.METRICS_PORT,
+        recorder=settled.recorder,
         folder=router.DOCUMENTS_DIR,
     )
 

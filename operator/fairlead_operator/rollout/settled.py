@@ -16,6 +16,7 @@ class Settled:
         connection_age_s: Age at which runtime and router end a connection.
         settle_s: Seconds from the flip to the router until a split begins.
         cluster_domain: What every Service's DNS name ends with.
+        recorder: `host:port` at which the recorder takes exposures; None where there is none.
     """
 
     runtime_image: str
@@ -24,3 +25,4 @@ class Settled:
     connection_age_s: float
     settle_s: float = 75.0
     cluster_domain: str = "cluster.local"
+    recorder: str | None = None

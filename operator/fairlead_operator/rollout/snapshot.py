@@ -12,6 +12,7 @@ from fairlead_operator.rollout.plan import Plan
 from fairlead_operator.rollout.revision import Revision
 from fairlead_operator.rollout.view import Validation
 from fairlead_operator.traffic.counts import Window
+from fairlead_operator.traffic.split import Split
 from fairlead_operator.traffic.states import ROUTER, Router
 
 ChildKey = tuple[str, str]
@@ -59,6 +60,19 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """A revision that has to keep its address for now.
+
+    Attributes:
+        revision: Its hash.
+        waiting: What a revision that is to take its place has to wait for.
+    """
+
+    revision: str
+    waiting: Finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """One ModelDeployment and what exists for it.
 
@@ -83,6 +97,8 @@ class Snapshot:
         validation: What the Job of the revision that the spec asks for has come to.
         evidence: Counts of the rollout's step, where one is judged.
         quality: Comparisons of answers, likewise.
+        experiment: The split that an Experiment wants of this address.
+        pinned: The revision that an Experiment measures.
     """
 
     resource: Mapping[str, Any]
@@ -105,6 +121,8 @@ class Snapshot:
     validation: Validation = field(default_factory=Validation)
     evidence: Window | None = None
     quality: Quality | None = None
+    experiment: Split | None = None
+    pinned: Pinned | None = None
 
     @property
     def name(self) -> str:

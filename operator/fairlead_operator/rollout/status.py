@@ -9,8 +9,10 @@ from typing import Any
 from fairlead_operator.api.reasons import ConditionType, Reason
 from fairlead_operator.planning import names
 from fairlead_operator.rollout import diagnosis, reporting, sharing
+from fairlead_operator.rollout import drift as drifting
 from fairlead_operator.rollout.capacity import needed_replicas, satisfied
 from fairlead_operator.rollout.decide import Decision
+from fairlead_operator.rollout.drift import DriftView
 from fairlead_operator.rollout.revision import State, instant, to_status, write_instant
 from fairlead_operator.rollout.snapshot import Finding, Snapshot
 from fairlead_operator.rollout.view import Note
@@ -30,6 +32,7 @@ def compose(
     *,
     unaddressed: Finding | None = None,
     carried_out: bool = True,
+    drift: DriftView | None = None,
 ) -> dict[str, Any]:
     """Return the whole status.
 
@@ -40,6 +43,7 @@ def compose(
         now: The instant of the pass.
         unaddressed: Why there is no address of ours, where there is none.
         carried_out: False where nothing of the decision has been done yet.
+        drift: What is known of drift; None where nothing is counted.
     """
     before = snapshot.resource.get("status") or {}
     shown = decision.active or decision.wanted
@@ -70,6 +74,13 @@ def compose(
     traffic = sharing.to_status(snapshot, decision.address, memory)
     if traffic is not None:
         status["traffic"] = traffic
+    if drift is not None:
+        found = drifting.condition(drift, drifting.present(before))
+        status["drift"] = drifting.word(found, drift)
+        status["conditions"] += _dated([found], snapshot.resource, meta["generation"], now)
+    elif not carried_out and before.get("drift"):
+        status["drift"] = before["drift"]
+        status["conditions"].append(drifting.present(before))
     status["reason"] = next(
         c["reason"] for c in status["conditions"] if c["type"] == ConditionType.READY.value
     )
@@ -155,6 +166,7 @@ def notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Note]:
         label = f"revision {old[key]['name']} (version {old[key]['version']})"
         found.append(Note(reason="RevisionRemoved", message=f"{label} is no longer needed"))
     found += sharing.notes(before.get("traffic"), after.get("traffic"))
+    found += drifting.notes(before, after)
     ready_before, ready = _ready(before), _ready(after)
     # Not the message: it may have a number in it that is another one with each look.
     told = ("status", "reason", "observedGeneration")

@@ -55,13 +55,34 @@ def desired(
         memory: What was written for the routers last: a changed split moves as few users as it can.
     """
     text = by_hand(snapshot.resource)
-    if text is None or stable is None:
+    if stable is None:
         return Desired()
+    if text is None:
+        return _of_experiment(snapshot, stable)
     try:
         split = _by_hand(text, snapshot, settled, stable, revisions, memory)
     except (TrafficError, ValueError, TypeError, KeyError, AttributeError) as error:
         return Desired(split=_as_it_is(memory, stable, snapshot), promote=False, problem=_no(error))
     return Desired(split=split, promote=False)
+
+
+def _of_experiment(snapshot: Snapshot, stable: Revision) -> Desired:
+    """Return what an Experiment desires: its arms stay what they are, their replicas need not."""
+    split, pinned = snapshot.experiment, snapshot.pinned
+    if pinned is None or pinned.revision != stable.hash:
+        return Desired()  # what it measures has not got the address, or no longer: it will notice
+    if split is not None and split.control.key != stable.child_name(snapshot.name):
+        split = None
+    waits = snapshot.recognised != stable.hash
+    return Desired(split=split, promote=False, problem=pinned.waiting if waits else None)
+
+
+def by_others(snapshot: Snapshot, stable: Revision | None) -> bool:
+    """Whether somebody but the rollout has a say in the address: an Experiment, or a hand."""
+    if by_hand(snapshot.resource) is not None:
+        return True
+    pinned = snapshot.pinned
+    return stable is not None and pinned is not None and pinned.revision == stable.hash
 
 
 def neighbours(resource: Mapping[str, Any]) -> frozenset[str]:

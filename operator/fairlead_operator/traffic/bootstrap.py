@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fairlead_operator.traffic import exposures
 from fairlead_operator.traffic.clusters import ZONE
 from fairlead_operator.traffic.listeners import ADMIN_CLUSTER, config_source
 from fairlead_operator.traffic.split import Settings
@@ -37,7 +38,8 @@ def bootstrap(settings: Settings) -> dict[str, Any]:
                         "cluster_name": ADMIN_CLUSTER,
                         "endpoints": [{"lb_endpoints": [{"endpoint": {"address": admin}}]}],
                     },
-                }
+                },
+                *exposures.clusters(settings),
             ]
         },
         "stats_config": {

@@ -83,6 +83,8 @@ def _cluster(cluster: str, arm: Arm, spare: Arm | None, port: int, spoken: Json)
         "name": cluster,
         "cluster_type": {"name": "envoy.cluster.strict_dns", "typed_config": _names()},
         "connect_timeout": _CONNECT_TIMEOUT,
+        # Whose cluster was picked, to tell it from whose pod answered.
+        "metadata": {"filter_metadata": {METADATA: {"variant": arm.name}}},
         "lb_policy": "LEAST_REQUEST",
         # With nobody below it the control tries everybody rather than nobody; an arm never does.
         "common_lb_config": {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead_operator.traffic import clusters
+from fairlead_operator.traffic import clusters, exposures
 from fairlead_operator.traffic.routes import LIMIT_FILTER, route_name
 from fairlead_operator.traffic.split import Settings, Split
 from fairlead_operator.traffic.weights import COMPARED_PER_SECOND
@@ -106,7 +106,7 @@ def _traffic(split: Split, protocol: str, settings: Settings) -> Json:
         "rds": {"route_config_name": route_name(protocol), "config_source": source},
         "early_header_mutation_extensions": [_early_mutation(split)],
         "http_filters": [_grpc_statistics(), _compared_limit(settings), _router_filter()],
-        "access_log": [_access_log(split.header)] if split.header else [],
+        "access_log": _access_logs(split, settings),
         "common_http_protocol_options": {
             "idle_timeout": f"{idle_s(settings)}s",
             "max_connection_duration": f"{settings.connection_age_s}s",
@@ -226,6 +226,15 @@ def _router_filter() -> Json:
             "respect_expected_rq_timeout": False,
         },
     }
+
+
+def _access_logs(split: Split, settings: Settings) -> list[Json]:
+    if split.header is None:
+        return []
+    logs = [_access_log(split.header)]
+    if split.recorded is not None and settings.recorder is not None:
+        logs.append({**exposures.access_log(settings.recorder), "filter": logs[0]["filter"]})
+    return logs
 
 
 def _access_log(header: str) -> Json:

@@ -8,7 +8,7 @@ from typing import Any
 
 from fairlead_operator.traffic.documents import Configuration
 from fairlead_operator.traffic.errors import TrafficError
-from fairlead_operator.traffic.split import Arm, Mirror, Split
+from fairlead_operator.traffic.split import Arm, Mirror, Recorded, Split
 from fairlead_operator.traffic.states import Memory, State
 from fairlead_runtime.contract.assignment import Run
 
@@ -60,6 +60,8 @@ def _configuration(configuration: Configuration) -> dict[str, Any]:
         entry["salt"] = split.salt
     if split.experiment is not None:
         entry["experiment"] = split.experiment
+    if split.recorded is not None:
+        entry["recorded"] = {"uid": split.recorded.uid, "epoch": split.recorded.epoch}
     if split.mirror is not None:
         mirror = split.mirror
         entry["mirror"] = {
@@ -73,7 +75,7 @@ def _configuration(configuration: Configuration) -> dict[str, Any]:
 
 
 def _read_configuration(entry: Json) -> Configuration:
-    mirror = entry.get("mirror")
+    mirror, recorded = entry.get("mirror"), entry.get("recorded")
     split = Split(
         arms=_read_arms(entry["arms"]),
         table=tuple(Run(str(run["arm"]), int(run["slots"])) for run in entry["table"]),
@@ -87,6 +89,9 @@ def _read_configuration(entry: Json) -> Configuration:
             share=int(mirror["share"]),
             compared=int(mirror.get("compared") or 0),
         ),
+        recorded=None
+        if recorded is None
+        else Recorded(uid=str(recorded["uid"]), epoch=int(recorded["epoch"])),
     )
     arms = _read_arms(entry["clusters"])
     if not {arm.key for arm in split.arms} <= {arm.key for arm in arms}:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead_operator.traffic import clusters
+from fairlead_operator.traffic import clusters, exposures
 from fairlead_operator.traffic.split import Settings, Split
 from fairlead_runtime.contract import names
 from fairlead_runtime.contract.assignment import SLOTS
@@ -63,7 +63,7 @@ def _mirrors(split: Split, protocol: str) -> list[Json]:
         "request_mirror_policies": [_policy(target, SLOTS)],
         "mark": True,
     }
-    return [marked, plain]
+    return [marked, {} if mirror.compared == mirror.share else plain]
 
 
 def _policy(target: str, share: int) -> Json:
@@ -91,7 +91,11 @@ def _keyed(split: Split, header: str, protocol: str, mirror: Json, settings: Set
         "weighted_clusters": {"clusters": weighted, "use_hash_policy": True},
         "hash_policy": [{"header": {"header_name": names.UNIT_HEADER}}],
     }
-    return _route({"headers": present}, action, mirror, protocol, settings)
+    made = _route({"headers": present}, action, mirror, protocol, settings)
+    # Where one arm has everything, as before a split and after it, nobody is exposed to anything.
+    if split.recorded is not None and len({run.arm for run in split.table}) > 1:
+        made["metadata"] = exposures.of_route(split.recorded)
+    return made
 
 
 def _to_control(split: Split, protocol: str) -> Json:

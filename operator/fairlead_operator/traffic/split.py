@@ -38,12 +38,26 @@ class Mirror:
     Attributes:
         arm: The arm that gets the copies.
         share: Basis points of the requests that are copied.
-        compared: Basis points that are copied and marked, so that both outputs are kept.
+        compared: Basis points that are copied and marked, so that both outputs are kept; as much as
+            `share` does no harm, for the routers hold the marks at 20 a second.
     """
 
     arm: Arm
     share: int
     compared: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """Whose exposures the answers are, for the recorder.
+
+    Attributes:
+        uid: UID of the Experiment.
+        epoch: Number of the table. Only the routes tell it, so that a new one changes no listener.
+    """
+
+    uid: str
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +71,7 @@ class Split:
         salt: Goes before the user in the hash, so that experiments differ.
         experiment: Name of the Experiment that wants this, sent with each answer.
         mirror: Copies, if any.
+        recorded: Set where the answers to users are to be recorded as exposures.
     """
 
     arms: tuple[Arm, ...]
@@ -65,6 +80,7 @@ class Split:
     salt: str = ""
     experiment: str | None = None
     mirror: Mirror | None = None
+    recorded: Recorded | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no router could do.
@@ -113,6 +129,8 @@ def _problems(split: Split) -> Iterator[str]:
         if not _SALT.fullmatch(split.salt) or "%" in split.salt:
             # A percent sign would begin a command in the router's format strings.
             yield f"salt {split.salt!r} must be printable ASCII without blanks and percent signs"
+    if split.recorded is not None and (split.header is None or split.recorded.epoch < 1):
+        yield "exposures are of users, in an epoch from 1: name an assignment header"
     yield from _mirror_problems(split)
 
 
@@ -145,6 +163,7 @@ class Settings:
         metrics_port: Where `/ready` and `/stats/prometheus` are published, and nothing else.
         admin_port: Envoy's admin interface, on loopback only.
         listen: Address that the listeners bind.
+        recorder: `host:port` at which the recorder takes exposures; None where there is none.
         folder: Where the pod finds the documents that change with the split.
     """
 
@@ -159,6 +178,7 @@ class Settings:
     metrics_port: int = 9902
     admin_port: int = 9901
     listen: str = "0.0.0.0"  # noqa: S104 - a pod's own address is not known before
+    recorder: str | None = None
     folder: str = "/etc/fairlead/router"
 
 

@@ -50,6 +50,14 @@ def register(commands: Commands) -> None:
     )
     options.add("--threads", "threads of one inference; none: the CPU limit", kind=positive)
     options.add(
+        "--spinning",
+        "whether threads of an inference spin while they wait: quicker by a little on cores of "
+        "one's own, much CPU time for nothing elsewhere: on or off",
+        kind=one_of("on", "off"),
+        default="off",
+        metavar="SWITCH",
+    )
+    options.add(
         "--provider",
         "where the model runs: cpu, cuda (needs onnxruntime-gpu and CUDA's libraries) or auto",
         kind=one_of("auto", "cpu", "cuda"),
@@ -83,6 +91,19 @@ def register(commands: Commands) -> None:
         "requests that may wait for the model; more are refused with 429",
         kind=positive,
         default=1024,
+    )
+    options.add(
+        "--max-queue-mib",
+        "MiB of inputs that may wait for the model, and again of bodies that are being read; more "
+        "are refused with 429",
+        kind=positive,
+        default=256,
+    )
+    options.add(
+        "--max-connections",
+        "connections to the HTTP port, and calls at the same time over gRPC; more are refused",
+        kind=positive,
+        default=4096,
     )
     options.add(
         "--http-edge",
@@ -131,6 +152,13 @@ def register(commands: Commands) -> None:
         kind=one_of("on", "off"),
         default="on",
         metavar="SWITCH",
+    )
+    options.add(
+        "--profile",
+        "what the model saw in training, to count drift against, aside: a file that `profile` has "
+        "written, auto (profile.json beside the model, where there is one) or off",
+        default="auto",
+        metavar="FILE",
     )
     options.add(
         "--prediction-log",

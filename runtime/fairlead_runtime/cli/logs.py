@@ -14,7 +14,9 @@ from fairlead_runtime.cli.options import Options, one_of
 LEVELS = ("debug", "info", "warning", "error", "critical")
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 # What a record has of its own; everything else came with `extra`.
-_OWN = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"))
+_OWN = frozenset(
+    (*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "color_message")
+)
 
 
 def level(text: str) -> str:

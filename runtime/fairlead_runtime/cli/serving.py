@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import atexit
+import faulthandler
+import logging
+import os
+import sys
+import threading
+import time
 
 from fairlead_runtime.cli import fetching, report
 from fairlead_runtime.cli.version import version
+
+log = logging.getLogger(__name__)
+MODEL_THREADS = "model"
+_LAST_RUN_S = 1.0
+_SWITCH_S = 0.0005
 
 
 def run(args: argparse.Namespace) -> int:
@@ -28,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
     path = fetching.resolve(args.model)
     threads = args.threads or cpu_limit()
 
+    engines: list[OnnxEngine] = []
+
     def make() -> tuple[OnnxEngine, str]:
         if not path.is_file():
             raise EngineError(f"there is no file {path}")
@@ -36,7 +50,9 @@ def run(args: argparse.Namespace) -> int:
             threads=threads,
             asked=Asked(args.provider),
             fallback=args.provider_fallback == "on",
+            spinning=args.spinning == "on",
         )
+        engines.append(engine)
         model.runs_with(engine.provider)
         return engine, digest_of(path)
 
@@ -49,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
             max_rows=args.max_batch_size,
             max_delay_s=args.max_batch_delay_ms,
             max_waiting=args.max_queue,
+            max_waiting_bytes=args.max_queue_mib << 20,
             workers=max(1, cpu_limit() // threads),
         ),
     )
@@ -58,6 +75,12 @@ def run(args: argparse.Namespace) -> int:
     except WatchError as error:
         report.failed("Crashed", str(error))
         return 1
+    # Whoever else has work in Python, such as rendering metrics, lets the event loop go on after
+    # this time. Python's own 5 ms is a hundred requests long.
+    sys.setswitchinterval(_SWITCH_S)
+    # A model that crashes takes the process with it; where, the log should say.
+    faulthandler.enable()
+    status = 0
     try:
         uvloop.run(
             serve(
@@ -69,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
                 edge=args.http_edge,
                 limits=Limits(
                     max_body_bytes=args.max_body_mib << 20,
+                    max_connections=args.max_connections,
+                    max_held_bytes=max(args.max_queue_mib, args.max_body_mib) << 20,
                     keep_alive_s=args.keep_alive_s,
                     header_s=args.header_timeout_s,
                     body_s=args.body_timeout_s,
@@ -82,8 +107,24 @@ def run(args: argparse.Namespace) -> int:
         )
     except EngineError as error:
         report.failed("InvalidModel", str(error))
-        return 2
+        status = 2
     except (ListenError, ProviderError) as error:
         report.failed("Crashed", str(error))
-        return 1
-    return 0
+        status = 1
+    finally:
+        for engine in engines:
+            engine.stop()
+    _end_without_the_model(status)
+    return status
+
+
+def _end_without_the_model(status: int) -> None:
+    """End the process where loading or a run goes on for long: Python would wait for it."""
+    deadline = time.monotonic() + _LAST_RUN_S
+    for thread in threading.enumerate():
+        if thread.name.startswith(MODEL_THREADS):
+            thread.join(max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():
+                log.warning("the model is still at work: the process ends without it")
+                atexit._run_exitfuncs()  # noqa: SLF001 - what was fetched is deleted all the same
+                os._exit(status)

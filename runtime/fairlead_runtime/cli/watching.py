@@ -29,7 +29,7 @@ def watch(args: argparse.Namespace, model: ServedModel, path: Path, internal: In
     Raises:
         WatchError: A sink cannot be had.
     """
-    del path  # for sinks that have a profile
+    _watch_drift(args, model, path, internal)
     if args.check_outputs == "on":
         model.watch(FiniteCheck(model.metrics), sample=True)
     if args.prediction_log != "off":
@@ -40,6 +40,32 @@ def watch(args: argparse.Namespace, model: ServedModel, path: Path, internal: In
         answers = ComparedAnswers()
         model.watch(answers, marked=True)
         internal.add(names.COMPARED_PATH, answers.page)
+
+
+def _watch_drift(
+    args: argparse.Namespace, model: ServedModel, path: Path, internal: Internal
+) -> None:
+    """Count drift where there is a profile; a profile that is no good stops nothing."""
+    from fairlead_runtime.contract.drift_profile import PROFILE_FILE
+    from fairlead_runtime.contract.drift_report import PATH
+
+    beside = path.parent / PROFILE_FILE
+    if args.profile == "off" or (args.profile == "auto" and not beside.exists()):
+        internal.add(PATH, _no_profile)
+        return
+    from fairlead_runtime.drift.watch import DriftWatch
+
+    profile = beside if args.profile == "auto" else Path(args.profile)
+    drift = DriftWatch(profile, model, version=model.version)
+    internal.add(PATH, drift.page)
+    model.metrics.registry.register(drift)
+    model.watch(drift, sample=lambda: drift.sated)
+
+
+def _no_profile() -> tuple[str, bytes]:
+    from fairlead_runtime.drift.watch import nothing, to_json
+
+    return to_json(nothing("NoProfile", "there is no profile beside the model"))
 
 
 def _log_predictions(args: argparse.Namespace, model: ServedModel) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from fairlead_runtime.contract import names
@@ -148,22 +148,27 @@ class Aside(Worker[Seen]):
         )
         self.wants = True
         self._sinks: tuple[Sink, ...] = ()
+        self._samples: tuple[Callable[[], bool], ...] = ()
         self._all = self._marked = False
         self._left = self.SAMPLE
         self._complained = -_COMPLAIN_S
 
-    def add(self, sink: Sink, *, sample: bool = False, marked: bool = False) -> None:
+    def add(
+        self, sink: Sink, *, sample: bool | Callable[[], bool] = False, marked: bool = False
+    ) -> None:
         """Let a sink look at further answers.
 
         Args:
             sink: Who looks.
-            sample: It needs only some of them. Others are not even gathered then, unless another
-                sink wants them all.
+            sample: It needs only some of them, or does so whenever this returns true. Others are
+                not even gathered then, unless another sink wants them all.
             marked: It needs those whose requests are marked to be compared, and gets others only
                 where another sink wants them.
         """
         self._sinks = (*self._sinks, sink)
-        self._all = self._all or not (sample or marked)
+        enough = sample if callable(sample) else lambda: sample or marked
+        self._samples = (*self._samples, enough)
+        self._all = self._all or not enough()
         self._marked = self._marked or marked
         self.wants = True
         self.start()
@@ -183,13 +188,14 @@ class Aside(Worker[Seen]):
             seen: The answer.
             size: About how many bytes it holds: those of the request's and the answer's body.
         """
-        self.put(seen, size)
-        if not self._all:
+        if self.put(seen, size) and not self._all:
+            # The thread, which this has woken, wants the next ones.
             self._left -= 1
             self.wants = self._left > 0
 
     def work(self, batch: list[Seen]) -> None:
         """Show each sink some answers."""
+        self._all = not all(sample() for sample in self._samples)
         self._left, self.wants = self.SAMPLE, True
         for sink in self._sinks:
             try:

@@ -157,7 +157,9 @@ class ServedModel:
             raise AssertionError
         return self._batcher.infer(request)
 
-    def watch(self, sink: Sink, *, sample: bool = False, marked: bool = False) -> None:
+    def watch(
+        self, sink: Sink, *, sample: bool | Callable[[], bool] = False, marked: bool = False
+    ) -> None:
         """Show a sink all further answers, or some (see `Aside.add`); may be called at any time."""
         if self.aside is None:
             self.aside = Aside(self.metrics)

@@ -61,24 +61,28 @@ class Worker(ABC, Generic[T]):
         self._closing = False
         self._thread: threading.Thread | None = None
 
-    def put(self, item: T, size: int) -> None:
+    def put(self, item: T, size: int) -> bool:
         """Take an item, or drop it; called on the event loop, and never blocks.
 
         Args:
             item: What to work on.
             size: About how many bytes it holds.
+
+        Returns:
+            Whether it was taken.
         """
         if (
             len(self._queue) >= self._capacity
             or self._bytes_in - self._bytes_out + size > self._capacity_bytes
         ):
             self._watcher.unseen(self._full, 1)
-            return
+            return False
         self._bytes_in += size
         self._queue.append((item, size))
         if not self._awake:
             self._awake = True
             self._wake.set()
+        return True
 
     def start(self) -> None:
         """Begin, unless that was done before."""

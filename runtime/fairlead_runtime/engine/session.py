@@ -70,24 +70,33 @@ class OnnxEngine:
         provider: Where it runs.
     """
 
-    def __init__(self, path: Path, *, threads: int, asked: Asked = Asked.CPU) -> None:
+    def __init__(
+        self, path: Path, *, threads: int, asked: Asked = Asked.CPU, spinning: bool = False
+    ) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Threads that spin while they wait take 1.2 to 1.7 times the CPU time, which a container's
+        # quota does not give twice; docs/serving.md has the figures.
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
         options.log_severity_level = 4  # what it would log as an error it raises as well
         self._session, self.provider = _start(path, options, asked)
+        self._run_options = ort.RunOptions()
         self.signature = Signature(
             inputs=tuple(_spec(each, "input") for each in self._session.get_inputs()),
             outputs=tuple(_spec(each, "output") for each in self._session.get_outputs()),
         )
         if not self.signature.outputs:
             raise EngineError("the model has no outputs")
-        specs = self.signature.inputs + self.signature.outputs
-        self._has_bfloat = any(spec.datatype == "BF16" for spec in specs)
-        if self._has_bfloat and any(spec.datatype == "BYTES" for spec in specs):
-            # onnxruntime's Python takes the one only as its own values, the other only as numpy's.
-            raise EngineError("a model with bfloat16 and strings at once cannot be served")
         self._narrow = {s.name for s in self.signature.inputs if s.datatype == "BF16"}
+        self._gives_bfloat = any(spec.datatype == "BF16" for spec in self.signature.outputs)
+        if self._gives_bfloat and any(spec.datatype == "BYTES" for spec in self.signature.inputs):
+            # onnxruntime's Python gives the one only where all inputs are its own values, which it
+            # cannot make of strings.
+            raise EngineError(
+                "a model that takes strings and gives bfloat16 cannot be served: let it end with a "
+                "Cast to FLOAT"
+            )
 
     def run(
         self, inputs: Mapping[str, Array], outputs: tuple[str, ...] | None
@@ -100,15 +109,25 @@ class OnnxEngine:
         """
         names = outputs or tuple(spec.name for spec in self.signature.outputs)
         try:
-            if self._has_bfloat:
-                values = bfloat.run(self._session, list(names), inputs, self._narrow)
+            if self._gives_bfloat:
+                values = bfloat.run(
+                    self._session, list(names), inputs, self._narrow, self._run_options
+                )
+            elif self._narrow:
+                values = self._session.run(
+                    list(names), bfloat.fed(inputs, self._narrow), self._run_options
+                )
             else:
-                values = self._session.run(list(names), dict(inputs))
+                values = self._session.run(list(names), dict(inputs), self._run_options)
         except InvalidArgument as error:
             raise InputRefusedError(f"the model refuses the input: {_one_line(error)}") from error
         except Exception as error:
             raise InferenceError(f"the model failed: {_one_line(error)}") from error
         return dict(zip(names, values, strict=True))
+
+    def stop(self) -> None:
+        """Let runs end before their time, with an error; onnxruntime looks between two nodes."""
+        self._run_options.terminate = True
 
     def warm_up(self) -> None:
         """Run the model on zeros, so that the first client does not pay for first-time work."""
@@ -133,7 +152,12 @@ class OnnxEngine:
 
 
 def load(
-    path: Path, *, threads: int, asked: Asked = Asked.CPU, fallback: bool = True
+    path: Path,
+    *,
+    threads: int,
+    asked: Asked = Asked.CPU,
+    fallback: bool = True,
+    spinning: bool = False,
 ) -> OnnxEngine:
     """Load and warm up a model.
 
@@ -142,12 +166,13 @@ def load(
         threads: Of one run.
         asked: Where it is to run.
         fallback: Whether the CPU will do where CUDA was asked for and cannot be had.
+        spinning: Whether threads without work spin for a while, which is for cores of one's own.
 
     Raises:
         EngineError: It cannot be served.
         ProviderError: CUDA cannot be had, and the CPU will not do.
     """
-    engine = OnnxEngine(path, threads=threads, asked=asked)
+    engine = OnnxEngine(path, threads=threads, asked=asked, spinning=spinning)
     tell(engine.provider, fallback=fallback)
     engine.warm_up()
     return engine

@@ -33,7 +33,12 @@ class EdgeServer:
         max_connection_age_s: float,
         on_drain: Callable[[], None] = lambda: None,
     ) -> None:
-        self._listener = Listener(routes, limits=limits, max_connection_age_s=max_connection_age_s)
+        self._listener = Listener(
+            routes,
+            limits=limits,
+            max_connection_age_s=max_connection_age_s,
+            refused=model.metrics.dropped,
+        )
         self._loop = asyncio.get_running_loop()
         self._model, self._address = model, (host, port)
         self._drain_s, self._on_drain = drain_s, on_drain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from email.utils import formatdate
 
 from fairlead_runtime.http.edge import Answering, Connection
@@ -17,12 +18,21 @@ _BACKLOG = 1024
 class Listener:
     """The house of all connections to one port."""
 
-    def __init__(self, routes: Answering, *, limits: Limits, max_connection_age_s: float) -> None:
+    def __init__(
+        self,
+        routes: Answering,
+        *,
+        limits: Limits,
+        max_connection_age_s: float,
+        refused: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.routes, self.limits = routes, limits
         self.loop = asyncio.get_running_loop()
         self.date = b""
         self.draining = False
+        self.held_bytes = 0
         self.connections: set[Connection] = set()
+        self.refused = refused
         self._max_age_s = max_connection_age_s
         self._server: asyncio.Server | None = None
         self._sweeping: asyncio.Task[None] | None = None
@@ -36,6 +46,11 @@ class Listener:
     def closed(self, connection: Connection) -> None:
         """Note that a connection has gone."""
         self.connections.discard(connection)
+
+    @property
+    def crowd(self) -> int:
+        """How many connections there are."""
+        return len(self.connections)
 
     async def open(self, host: str, port: int) -> int:
         """Begin to listen and return the port.

@@ -10,7 +10,14 @@ import httptools
 
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.messages import Request, Response
-from fairlead_runtime.http.wire import RefusedError, check_head, target
+from fairlead_runtime.http.wire import (
+    RefusedError,
+    check_head,
+    not_http,
+    target,
+    too_large_head,
+    too_long_target,
+)
 
 
 class At(Enum):
@@ -74,6 +81,10 @@ class Reader(ABC):
         """Ask for the body where `_wants_continue`, once it is this request's turn."""
 
     @abstractmethod
+    def _hold(self, size: int) -> None:
+        """Note that a body, of which so much has come, is not yet at its end."""
+
+    @abstractmethod
     def _too_large(self) -> Response:
         """Return the answer to a body that is too large."""
 
@@ -89,12 +100,14 @@ class Reader(ABC):
                 data = self._same_request() + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
                 self._broken(error)
-        if self._at is _HEAD and not self._read_ended_one:
+        if self._at is _BODY:
+            self._hold(self._body_bytes)
+        elif self._at is _HEAD and not self._read_ended_one:
             # A name or value that never ends is not shown by the parser, so bytes are counted;
             # not those that came together with the end of another request.
             self._head_bytes += len(data)
             if self._head_bytes > self._limits.max_head_bytes:
-                self._refuse(self._too_large_head())
+                self._refuse(too_large_head(self._limits))
 
     # What the parser calls.
 
@@ -113,7 +126,7 @@ class Reader(ABC):
             return
         self._url += url
         if len(self._url) > self._limits.max_url_bytes:
-            raise RefusedError(414, "UriTooLong", "the request target is too long")
+            raise too_long_target(self._limits)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer: of those only the size matters."""
@@ -123,7 +136,7 @@ class Reader(ABC):
         self._count += 1
         limits = self._limits
         if self._size > limits.max_head_bytes or self._count > limits.max_headers:
-            raise self._too_large_head()
+            raise too_large_head(limits)
         if self._at is _HEAD:
             name = name.lower()
             if name == b"host":
@@ -181,7 +194,7 @@ class Reader(ABC):
             return  # more than was wanted, and who sends it has been told so
         reason = error.__context__
         if not isinstance(reason, RefusedError):
-            reason = RefusedError(400, "BadRequest", f"this is not HTTP: {error}")
+            reason = not_http(error)
         self._refuse(reason)
 
     def _begin(self) -> None:
@@ -210,11 +223,6 @@ class Reader(ABC):
         length = self._headers.get(b"content-length")
         size = b"transfer-encoding: chunked" if length is None else b"content-length: " + length
         return b"POST / HTTP/1.1\r\n%b\r\n\r\n" % size
-
-    def _too_large_head(self) -> RefusedError:
-        limits = self._limits
-        text = f"headers may have {limits.max_head_bytes} bytes and be {limits.max_headers} at most"
-        return RefusedError(431, "HeadersTooLarge", text)
 
     def _refuse_body(self) -> None:
         self._refuse(self._too_large())

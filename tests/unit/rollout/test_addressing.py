@@ -238,11 +238,16 @@ def test_replicas_of_a_rollback_stay_within_what_the_user_allows() -> None:
 
 @pytest.mark.parametrize(
     ("objectives", "timeout", "edges"),
-    [({}, 60, ()), ({"maxLatencyMs": 50}, 60, (50,)), ({"maxLatencyMs": 9_000}, 180, (9_000,))],
+    [
+        ({}, 60, ()),
+        ({"maxLatencyMs": 50}, 60, (50,)),
+        ({"maxLatencyMs": 9_000}, 180, (9_000,)),
+        ({"maxLatencyMs": 9_000, "timeout": "1m30s"}, 90, (9_000,)),
+    ],
     ids=str,
 )
 def test_timeouts_and_edges_come_from_the_objectives(
-    objectives: dict[str, int], timeout: int, edges: tuple[int, ...]
+    objectives: dict[str, Any], timeout: int, edges: tuple[int, ...]
 ) -> None:
     settings = addressing.router_settings(a_snapshot(objectives=objectives), SETTLED)
     assert (settings.timeout_s, settings.latency_limits_ms) == (timeout, edges)

@@ -189,3 +189,13 @@ def test_one_sink_that_wants_all_makes_all_be_gathered() -> None:
     for _ in range(10 * Aside.SAMPLE):
         assert aside.wants
         aside.see(seen(), 10)
+
+
+def test_answers_too_large_to_wait_do_not_end_the_sample() -> None:
+    counts = Counts()
+    aside = Aside(counts, capacity_bytes=1000, pause_s=60)
+    aside.add(Keeping(), sample=True)
+    for _ in range(2 * Aside.SAMPLE):
+        aside.see(seen(), 2000)
+    assert counts.dropped == {"queue_full": 2 * Aside.SAMPLE}
+    assert aside.wants

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from fairlead_operator.api import duration
 from fairlead_operator.api.v1alpha1.common import APIModel, PassedThrough, rules
 from fairlead_operator.api.v1alpha1.resources import ResourcesSpec
 from fairlead_operator.api.v1alpha1.rollout import RolloutSpec, ValidationSpec
@@ -232,13 +233,30 @@ class ObjectivesSpec(APIModel):
             ge=1,
             le=600_000,
             description=(
-                "Largest acceptable latency, in ms. A router measures with this limit as an edge, "
-                "and ends a request after twenty times as long, or 60 s if that is longer."
+                "Largest acceptable latency, in ms. A router measures with this limit as an edge."
             ),
         ),
     ] = None
     requests_per_second: Annotated[
         int | None, Field(ge=1, le=1_000_000, description="Load that has to be carried.")
+    ] = None
+    timeout: Annotated[
+        str | None,
+        Field(
+            min_length=2,
+            max_length=16,
+            pattern=duration.PATTERN,
+            description=(
+                "After how long a router ends a request, for example 90s. Default: twenty times "
+                "maxLatencyMs, at least 60s. Without a router nothing ends a request."
+            ),
+            json_schema_extra=rules(
+                (
+                    "duration(self) >= duration('1s') && duration(self) <= duration('1h')",
+                    "timeout must be 1s to 1h",
+                )
+            ),
+        ),
     ] = None
 
 

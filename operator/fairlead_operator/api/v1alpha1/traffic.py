@@ -38,6 +38,13 @@ class MirrorStatus(APIModel):
     ] = None
 
 
+class RecordedStatus(APIModel):
+    """Whose exposures the answers are."""
+
+    uid: Annotated[str, Field(max_length=64, description="UID of the Experiment.")]
+    epoch: Annotated[int, Field(ge=1, description="Version of its slot table.")]
+
+
 class RouterConfigurationStatus(APIModel):
     """What was written for the routers last."""
 
@@ -61,6 +68,9 @@ class RouterConfigurationStatus(APIModel):
     ] = None
     experiment: Annotated[
         str | None, Field(max_length=253, description="The Experiment that wants this.")
+    ] = None
+    recorded: Annotated[
+        RecordedStatus | None, Field(description="Whose exposures the answers are.")
     ] = None
     mirror: Annotated[MirrorStatus | None, Field(description="Copies, if any.")] = None
     mirror_clusters: Annotated[

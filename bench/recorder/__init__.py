@@ -1,0 +1,1 @@
+"""What the recorder takes in a second, beside what its database could take by itself."""

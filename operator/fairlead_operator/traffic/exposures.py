@@ -1,0 +1,86 @@
+"""What a router tells the recorder: who was answered by which variant, under which table.
+
+Its access log goes to the recorder by OTLP over HTTP. The recorder answers when the entries are
+durable; what it does not answer with 200 the router counts as dropped, and drops (docs/adr/0008).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fairlead_operator.traffic.clusters import METADATA
+from fairlead_operator.traffic.split import Recorded, Settings
+from fairlead_runtime.contract import names
+
+Json = dict[str, Any]
+CLUSTER = "recorder"
+DROPPED = "envoy_access_logs_open_telemetry_access_log_exposures_logs_dropped"
+"""Counter of the routers: entries that the recorder did not take."""
+WRITTEN = "envoy_access_logs_open_telemetry_access_log_exposures_logs_written"
+"""Counter of the routers: entries that are durable."""
+_TYPE = "type.googleapis.com/envoy"
+_FIELDS = {
+    "experiment": f"%METADATA(ROUTE:{METADATA}:experiment)%",
+    "epoch": f"%METADATA(ROUTE:{METADATA}:epoch)%",
+    "unit": f"%REQ({names.UNIT_HEADER})%",
+    "arm": f"%METADATA(CLUSTER:{METADATA}:variant)%",
+    "variant": f"%UPSTREAM_METADATA({METADATA}:variant)%",
+}
+
+
+def of_route(recorded: Recorded) -> Json:
+    """Return the metadata of a route whose answers are exposures."""
+    said = {"experiment": recorded.uid, "epoch": str(recorded.epoch)}
+    return {"filter_metadata": {METADATA: said}}
+
+
+def access_log(recorder: str) -> Json:
+    """Return the log that is sent to `host:port`, without its filter."""
+    attributes = [{"key": key, "value": {"string_value": value}} for key, value in _FIELDS.items()]
+    return {
+        "name": "envoy.access_loggers.open_telemetry",
+        "typed_config": {
+            "@type": f"{_TYPE}.extensions.access_loggers.open_telemetry.v3"
+            ".OpenTelemetryAccessLogConfig",
+            "http_service": {
+                "http_uri": {
+                    "uri": f"http://{recorder}/v1/logs",
+                    "cluster": CLUSTER,
+                    "timeout": "10s",
+                }
+            },
+            "stat_prefix": "exposures",
+            "disable_builtin_labels": True,
+            "attributes": {"values": attributes},
+            "buffer_flush_interval": "1s",
+            "buffer_size_bytes": 65_536,
+        },
+    }
+
+
+def clusters(settings: Settings) -> list[Json]:
+    """Return the cluster of the recorder, where there is one. It stays while splits come and go."""
+    if settings.recorder is None:
+        return []
+    host, _, port = settings.recorder.rpartition(":")
+    address = {"socket_address": {"address": host, "port_value": int(port)}}
+    return [
+        {
+            "name": CLUSTER,
+            "cluster_type": {
+                "name": "envoy.cluster.strict_dns",
+                "typed_config": {
+                    "@type": f"{_TYPE}.extensions.clusters.dns.v3.DnsCluster",
+                    "dns_lookup_family": "V4_PREFERRED",
+                    "dns_refresh_rate": "5s",
+                    "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "5s"},
+                    "respect_dns_ttl": False,
+                },
+            },
+            "connect_timeout": "2s",
+            "load_assignment": {
+                "cluster_name": CLUSTER,
+                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+            },
+        }
+    ]

@@ -1,0 +1,81 @@
+"""Each statement on a large table looks rows up: none reads all rows of an experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fairlead_recorder.store import departures, experiments, exposures, forgetting, recount
+from fairlead_recorder.store.database import Session
+from fairlead_recorder.store.events import Exposure
+from tests.recorder.worlds import (
+    HALVES,
+    RAMPED,
+    START,
+    a_definition,
+    expose,
+    paid,
+    record,
+    register,
+    with_epoch,
+)
+
+UNITS = [f"u{i}" for i in range(200)]
+
+
+class Explained:
+    """A session that keeps the plan of each statement."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.name = session.name
+        self.source = session.source
+        self.plans: dict[str, list[str]] = {}
+
+    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        self._explain(sql, params)
+        return self._session.rows(sql, params)
+
+    def run(self, sql: str, params: Sequence[Any] = ()) -> int:
+        self._explain(sql, params)
+        return self._session.run(sql, params)
+
+    def _explain(self, sql: str, params: Sequence[Any]) -> None:
+        word = "EXPLAIN QUERY PLAN " if self.name == "sqlite" else "EXPLAIN "
+        if sql.split(maxsplit=1)[0] in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+            found = self._session.rows(word + sql, params)
+            self.plans[sql] = [str(row[-1]) for row in found]
+
+
+def test_every_statement_uses_an_index_to_the_end(session: Session) -> None:
+    explained: Any = Explained(session)
+    definition = a_definition(HALVES)
+    experiment = register(explained, definition)
+    expose(explained, experiment, UNITS)
+    record(explained, experiment, *(paid(unit, 1) for unit in UNITS))
+    record(explained, experiment, paid("u1", 5))
+    exposures.record(explained, experiment, [Exposure("u1", "control", 1, START)] * 2)
+    exposures.record(explained, experiment, [Exposure("u1", "bigger", 1, START)])
+    experiments.register(explained, with_epoch(definition, RAMPED), START)
+    assert departures.advance(explained)
+    forgetting.forget(explained, experiment, "u1")
+    recount.recount(explained, experiment)
+    large = {
+        sql: plan
+        for sql, plan in explained.plans.items()
+        if any(f"{word} unit" in sql or f"{word} outcome" in sql for word in ("FROM", "JOIN"))
+        or sql.startswith("UPDATE unit")
+    }
+    assert len(large) >= 10
+    for sql, plan in large.items():
+        if "count(*)" in sql:
+            continue
+        whole = " / ".join(plan)
+        if session.name == "sqlite":
+            assert "(experiment=?)" not in whole, f"{sql}\n{whole}"
+            assert "SCAN unit" not in whole, f"{sql}\n{whole}"
+            assert "SCAN outcome" not in whole, f"{sql}\n{whole}"
+            assert "AUTOMATIC" not in whole, f"{sql}\n{whole}"
+        else:
+            assert "Seq Scan" not in whole, f"{sql}\n{whole}"
+            assert "Hash Join" not in whole, f"{sql}\n{whole}"
