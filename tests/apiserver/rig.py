@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from cluster.controlplane import ControlPlane
-from fairlead_operator.evidence.direct import Pods as CountedPods
 from fairlead_operator.evidence.direct import Pods as ReadPods
 from fairlead_operator.evidence.recorder import Recorder
 from fairlead_operator.experiment.facts import Input
@@ -78,13 +77,13 @@ class Rig:
         self.settings = dataclasses.replace(settings, namespaces=(namespace,))
         self.metrics = Metrics()
         self.routers: ReadRouters = nobody
+        self.count: Count = counting.nobody
         self.drift: ReadDrift | None = None
         self.recorder = Recorder(settings.recorder_url)
         self.inputs: dict[str, tuple[Input, ...]] = {}
         """What the pods of a ModelDeployment say they take."""
         self.window: Window | None = None
         """What the routers counted."""
-        self.count: Count = counting.nobody
         self.restart()
 
     @classmethod
@@ -175,7 +174,7 @@ class Rig:
         return await self.routers(pods)
 
     async def _counted(
-        self, address: str, pods: CountedPods | None, since: dt.datetime
+        self, address: str, pods: ReadPods | None, since: dt.datetime
     ) -> Window | None:
         return await self.count(address, pods, since)
 

@@ -132,11 +132,11 @@ class Reconciler:
             changed += await self._prune(snapshot.children, decision.prune)
         snapshot = gather.with_resource(snapshot, resource)
         unaddressed = done.address if ("Service", snapshot.name) not in snapshot.children else None
+        self._metrics.rollouts.show(key, decision.step)
         drift = await self._drift.observe(snapshot, decision.active, now)
         new = status_module.compose(
             snapshot, decision, done.problems, now, unaddressed=unaddressed, drift=drift
         )
-        self._metrics.rollouts.show(key, decision.step)
         changed += await self._write_status(resource, new, now, told)
         waits = (
             self._requeue(resource, new, decision, done.problems, now),

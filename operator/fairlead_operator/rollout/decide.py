@@ -86,9 +86,8 @@ def decide(
     known[wanted.hash] = wanted
     active = next((r for r in known.values() if r.state is State.ACTIVE), None)
     memory = addressing.remembered(snapshot, now)
-    by_hand = wanting.by_hand(snapshot.resource) is not None
     step = None
-    if by_hand:
+    if wanting.by_others(snapshot, active):
         desired = wanting.desired(snapshot, settled, active, tuple(known.values()), memory)
         if active is None and not fresh and may_move:
             wanted = _first(snapshot, wanted, now)
@@ -199,7 +198,9 @@ def _dormant(
     key = wanted.child_name(snapshot.name)
     if wanted.state is State.ACTIVE or key in snapshot.claims or key in address.arms:
         return False
-    return step is not None and not step.start
+    if step is None:
+        return wanting.by_hand(snapshot.resource) is None
+    return not step.start
 
 
 def _with_capacity(wanted: Revision, desired: Desired, replicas: int) -> Revision:

@@ -92,13 +92,13 @@ class Snapshot:
         router_pods: The same pods, as the API server gave them.
         neighbours: By name: other ModelDeployments that a desired split may name.
         claims: By child name: replicas that other addresses need of revisions of this one.
-        experiment: The split that an Experiment wants of this address.
-        pinned: The revision that an Experiment measures.
         plan: `spec.rollout`, as the machine reads it.
         validation_spec: `spec.validation` with defaults, as JSON.
         validation: What the Job of the revision that the spec asks for has come to.
         evidence: Counts of the rollout's step, where one is judged.
         quality: Comparisons of answers, likewise.
+        experiment: The split that an Experiment wants of this address.
+        pinned: The revision that an Experiment measures.
     """
 
     resource: Mapping[str, Any]
@@ -116,13 +116,13 @@ class Snapshot:
     router_pods: tuple[Mapping[str, Any], ...] = ()
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
     claims: Mapping[str, int] = field(default_factory=dict)
-    experiment: Split | None = None
-    pinned: Pinned | None = None
     plan: Plan = field(default_factory=lambda: Plan(steps=(), validate=False))
     validation_spec: Mapping[str, Any] = field(default_factory=dict)
     validation: Validation = field(default_factory=Validation)
     evidence: Window | None = None
     quality: Quality | None = None
+    experiment: Split | None = None
+    pinned: Pinned | None = None
 
     @property
     def name(self) -> str:

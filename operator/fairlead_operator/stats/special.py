@@ -71,7 +71,7 @@ def beta_quantile(probability: Floats, a: float, b: float) -> FloatArray:
 
 def log_sum_exp(values: FloatArray) -> float:
     """Return log(sum(exp(values))) without overflow; scipy's own costs ten times as much."""
-    top = float(np.max(values, initial=-np.inf))
+    top = float(np.max(values))
     if not np.isfinite(top):
         return top
     return top + float(np.log(np.sum(np.exp(values - top))))
