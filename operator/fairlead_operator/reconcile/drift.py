@@ -109,17 +109,16 @@ class DriftKeeper:
     async def compared(self, snapshot: Snapshot, now: dt.datetime) -> Snapshot:
         """Return the snapshot of a rollout that is judged, with both revisions' counts compared.
 
-        Nobody is asked unless the rollout has a gate that needs it. Where pods cannot be listed or
-        read, the comparison of a minute ago stays for the gates to judge.
+        Nobody is asked unless both revisions' pods have an inner port. Where pods cannot be listed
+        or read, the comparison of a minute ago stays for the gates to judge.
         """
-        limits = snapshot.plan.limits
         if self._read is None or snapshot.evidence is None:
-            return snapshot
-        if limits.drift is None and limits.prediction_shift is None:
             return snapshot
         stable = next((r for r in snapshot.revisions if r.state is State.ACTIVE), None)
         candidate = next((r for r in snapshot.revisions if r.hash == snapshot.recognised), None)
         if stable is None or candidate is None or stable is candidate:
+            return snapshot
+        if not (_has_port(snapshot, stable) and _has_port(snapshot, candidate)):
             return snapshot
         key = (str(snapshot.resource["metadata"]["uid"]), f"{stable.hash} {candidate.hash}")
         known = self._known.setdefault(key, _Known())
@@ -131,7 +130,7 @@ class DriftKeeper:
                     await self._reports(self._read, snapshot, revision)
                     for revision in (stable, candidate)
                 ]
-                known.quality = _quality(*sides, alpha=limits.alpha / _LOOKS)
+                known.quality = _quality(*sides, alpha=snapshot.plan.limits.alpha / _LOOKS)
         if known.quality is None:
             return snapshot
         before = snapshot.quality or Quality()

@@ -16,16 +16,16 @@ from fairlead_operator.kube.errors import UnreachableError
 from fairlead_operator.kube.kinds import Kind
 from fairlead_operator.planning import names
 from fairlead_operator.reconcile.drift import DriftKeeper
-from fairlead_operator.rollout.plan import Limits, Plan
 from fairlead_operator.rollout.revision import State
 from fairlead_operator.rollout.snapshot import Snapshot
 from fairlead_operator.traffic.counts import Window as Evidence
 from fairlead_runtime.contract.drift_counts import FeatureCounts, Window
 from fairlead_runtime.contract.drift_report import Reference, Report
-from tests.builders import a_revision, a_snapshot, later
+from tests.builders import a_deployment, a_revision, a_snapshot, later, live
 
 EVEN, SKEW = (90,) * 10, (9, 18, 27, 36, 63, 90, 117, 144, 180, 216)
 STABLE, CANDIDATE = a_revision(1), a_revision(2, State.PROGRESSING)
+PORTS = [{"name": "metrics", "containerPort": 9001}]
 FEATURES = (
     Reference(name="x", role="input", kind="number", cut="x", bins=(100,) * 10, missing=0),
     Reference(name="y", role="output", kind="number", cut="y", bins=(100,) * 10, missing=0),
@@ -45,11 +45,10 @@ class Pods(Cluster):
         self.listed += 1
         if self.lost:
             raise UnreachableError("no route to host")
-        ports = [{"name": "metrics", "containerPort": 9001}]
         return [
             {
                 "metadata": {"name": labels},
-                "spec": {"containers": [{"ports": ports}]},
+                "spec": {"containers": [{"ports": PORTS}]},
                 "status": {
                     "podIP": "10.0.0.1",
                     "conditions": [{"type": "Ready", "status": "True"}],
@@ -80,16 +79,20 @@ def _report(profile: str = "p", y: tuple[int, ...] = EVEN) -> Report:
     )  # fmt: skip
 
 
-def judged(**limits: Any) -> Snapshot:
+def judged(*, port: bool = True) -> Snapshot:
     """Return the snapshot of a rollout that is judged."""
-    found = a_snapshot(revisions=(STABLE, CANDIDATE), recognised=CANDIDATE.hash)
-    evidence = Evidence(begin=later(0), end=later(0))
-    plan = Plan(steps=(), validate=False, limits=Limits(**limits))
-    return dataclasses.replace(found, evidence=evidence, plan=plan)
+    deployments = [a_deployment(STABLE), a_deployment(CANDIDATE)]
+    if port:
+        for each in deployments:
+            each["spec"]["template"]["spec"] = {"containers": [{"ports": PORTS}]}
+    found = a_snapshot(
+        revisions=(STABLE, CANDIDATE), recognised=CANDIDATE.hash, children=live(*deployments)
+    )
+    return dataclasses.replace(found, evidence=Evidence(begin=later(0), end=later(0)))
 
 
 async def test_a_gate_gets_the_scores_of_both_revisions() -> None:
-    found = await DriftKeeper(Pods(), read).compared(judged(prediction_shift=100), later(0))
+    found = await DriftKeeper(Pods(), read).compared(judged(), later(0))
     assert found.quality is not None
     assert found.quality.predictions is not None
     assert found.quality.inputs is not None
@@ -103,17 +106,17 @@ async def test_pods_are_asked_once_a_minute() -> None:
     cluster = Pods()
     keeper = DriftKeeper(cluster, read)
     for seconds in (0, 5, 30, 59):
-        assert (await keeper.compared(judged(drift=100), later(seconds))).quality is not None
+        assert (await keeper.compared(judged(), later(seconds))).quality is not None
     assert cluster.listed == 2
-    await keeper.compared(judged(drift=100), later(61))
+    await keeper.compared(judged(), later(61))
     assert cluster.listed == 4
 
 
-async def test_nobody_is_asked_without_a_gate_or_a_rollout() -> None:
+async def test_nobody_is_asked_without_an_inner_port_or_a_rollout() -> None:
     cluster = Pods()
     keeper = DriftKeeper(cluster, read)
-    resting = dataclasses.replace(judged(drift=100), evidence=None)
-    for snapshot in (judged(), resting):
+    resting = dataclasses.replace(judged(), evidence=None)
+    for snapshot in (judged(port=False), resting):
         assert await keeper.compared(snapshot, later(0)) is snapshot
     assert cluster.listed == 0
 
@@ -121,15 +124,15 @@ async def test_nobody_is_asked_without_a_gate_or_a_rollout() -> None:
 async def test_pods_that_cannot_be_listed_leave_what_was_known() -> None:
     cluster = Pods()
     keeper = DriftKeeper(cluster, read)
-    before = (await keeper.compared(judged(drift=100), later(0))).quality
+    before = (await keeper.compared(judged(), later(0))).quality
     cluster.lost = True
-    assert (await keeper.compared(judged(drift=100), later(61))).quality == before
+    assert (await keeper.compared(judged(), later(61))).quality == before
 
 
 @pytest.mark.parametrize("reader", [None, read])
-async def test_a_revision_without_an_inner_port_is_not_asked(reader: Any) -> None:
+async def test_without_a_reader_or_an_inner_port_nobody_is_asked(reader: Any) -> None:
     cluster = Pods()
     keeper = DriftKeeper(cluster, reader)
-    assert await keeper.observe(judged(), STABLE, later(0)) is None
-    assert keeper.wait_s(judged(), STABLE, later(0)) is None
+    assert await keeper.observe(judged(port=reader is None), STABLE, later(0)) is None
+    assert keeper.wait_s(judged(port=reader is None), STABLE, later(0)) is None
     assert cluster.listed == 0
