@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fairlead_runtime.contract.drift_report import Report
 
 READ_EVERY_S = 60.0
+_MOST_DOUBLINGS = 4
 _FORGET_AFTER_S = 3600.0
 _LOOKS = 100
 """A rollout's windows slide, so each minute is a test of its own: alpha is shared by so many."""
@@ -49,6 +50,12 @@ class _Known:
     none: bool = False
     used_at: dt.datetime | None = None
     quality: Quality | None = None
+    silent: int = 0
+
+    @property
+    def every_s(self) -> float:
+        """How often pods are asked: seldom while none has ever told anything."""
+        return READ_EVERY_S * (1 << min(self.silent, _MOST_DOUBLINGS))
 
     @property
     def shown(self) -> DriftView | None:
@@ -88,7 +95,7 @@ class DriftKeeper:
         known.used_at = now
         if known.none:
             return None
-        if known.read_at is None or (now - known.read_at).total_seconds() >= READ_EVERY_S:
+        if known.read_at is None or (now - known.read_at).total_seconds() >= known.every_s:
             known.read_at = now
             with contextlib.suppress(KubeError):  # drift must not hold up a pass
                 await self._ask(known, self._read, snapshot, revision)
@@ -104,7 +111,7 @@ class DriftKeeper:
         known = self._known.get((str(snapshot.resource["metadata"]["uid"]), revision.hash))
         if known is None or known.none or known.read_at is None:
             return None
-        return max(1.0, READ_EVERY_S - (now - known.read_at).total_seconds())
+        return max(1.0, known.every_s - (now - known.read_at).total_seconds())
 
     async def compared(self, snapshot: Snapshot, now: dt.datetime) -> Snapshot:
         """Return the snapshot of a rollout that is judged, with both revisions' counts compared.
@@ -158,6 +165,11 @@ class DriftKeeper:
         if told and all(each.reason == "NoProfile" for each in told):
             known.none = True
             return
+        heard = any(each.report is not None or each.reason == "ProfileRefused" for each in told)
+        if not heard and known.view is None:
+            known.silent += 1
+            return
+        known.silent = 0
         known.view = judged(known.view, told)
 
     def _forget(self, now: dt.datetime) -> None:

@@ -136,3 +136,38 @@ async def test_without_a_reader_or_an_inner_port_nobody_is_asked(reader: Any) ->
     assert await keeper.observe(judged(port=reader is None), STABLE, later(0)) is None
     assert keeper.wait_s(judged(port=reader is None), STABLE, later(0)) is None
     assert cluster.listed == 0
+
+
+async def test_pods_that_never_tell_anything_are_asked_less_and_less() -> None:
+    async def silent(targets: Sequence[Target]) -> tuple[Told, ...]:
+        return tuple(Told(pod=each.pod, reason="Unread", message="refused") for each in targets)
+
+    cluster = Pods()
+    keeper = DriftKeeper(cluster, silent)
+    for minute in range(121):
+        assert await keeper.observe(judged(), STABLE, later(60 * minute)) is None
+    assert cluster.listed == 10  # after 0, 2, 6, 14, 30 minutes, and then every 16
+    wait = keeper.wait_s(judged(), STABLE, later(60 * 121))
+    assert wait is not None
+    assert wait > 60
+
+
+async def test_a_profile_that_the_pods_refuse_is_shown() -> None:
+    async def refused(targets: Sequence[Target]) -> tuple[Told, ...]:
+        return tuple(Told(pod=each.pod, reason="ProfileRefused", message="why") for each in targets)
+
+    found = await DriftKeeper(Pods(), refused).observe(judged(), STABLE, later(0))
+    assert found is not None
+    assert found.refused == "why"
+
+
+async def test_a_model_without_a_profile_is_asked_once() -> None:
+    async def none(targets: Sequence[Target]) -> tuple[Told, ...]:
+        return tuple(Told(pod=each.pod, reason="NoProfile") for each in targets)
+
+    cluster = Pods()
+    keeper = DriftKeeper(cluster, none)
+    for minute in range(10):
+        assert await keeper.observe(judged(), STABLE, later(60 * minute)) is None
+    assert cluster.listed == 1
+    assert keeper.wait_s(judged(), STABLE, later(600)) is None
