@@ -138,7 +138,7 @@ def _row(index: int, arm: ArmView, metric: MetricView, view: View) -> str:
         cells += [
             f'<span class="{_lift_kind(arm, metric.metric.goal)}">{_percent(arm.lift)}</span>',
             _percent_range(arm.lift_interval),
-            _NONE if arm.p_value is None else f"{arm.p_value:.4f}",
+            _p_value(arm.p_value),
         ]
     return "<tr>" + cells[0] + "".join(f"<td>{cell}</td>" for cell in cells[1:]) + "</tr>"
 
@@ -199,7 +199,7 @@ def _ratio(view: View) -> str:
         f'<tr><th scope="row">{escape(name)}</th><td>{units:,}</td><td>{expected:,.0f}</td></tr>'
         for (name, units), expected in zip(view.units.items(), found.pearson.expected, strict=True)
     )
-    fixed = "unknown" if found.pearson.p_value is None else f"{found.pearson.p_value:.4f}"
+    fixed = _p_value(found.pearson.p_value)
     explained = (
         "Units do not come in the proportions in which they were assigned: nothing else on this "
         "page can be trusted."
@@ -208,7 +208,7 @@ def _ratio(view: View) -> str:
     )
     return (
         f'<section><h2>Sample ratio <span class="badge {kind}">{word}</span></h2>'
-        f"<p>{explained} p {found.p_value:.4f} at every look, chi-squared p {fixed} once.</p>"
+        f"<p>{explained} p {_p_value(found.p_value)} at every look, chi-squared p {fixed} once.</p>"
         "<table><thead><tr><th>Variant</th><th>Units</th><th>Expected</th></tr></thead>"
         f"<tbody>{rows}</tbody></table></section>"
     )
@@ -296,6 +296,12 @@ def _range(interval: Interval | None, *, binary: bool) -> str:
     low = max(0.0, interval.low) if binary else interval.low
     high = min(1.0, interval.high) if binary else interval.high
     return f"{_amount(low, binary=binary)} to {_amount(high, binary=binary)}"
+
+
+def _p_value(value: float | None) -> str:
+    if value is None:
+        return _NONE
+    return f"{value:.4f}" if value >= 0.0001 else "&lt; 0.0001"
 
 
 def _percent(value: float | None) -> str:
