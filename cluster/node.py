@@ -11,7 +11,7 @@ import ssl
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cluster import addons, build, debian, leftovers, network, nodeconfig, oci, pki
@@ -108,6 +108,16 @@ class Node:
         command = self._commands()[name]
         self._daemons.stop(name, grace_s=0)
         self._daemons.start(name, command)
+
+    @contextlib.contextmanager
+    def away(self, name: str) -> Iterator[None]:
+        """Kill one component and start it again at the end of the block."""
+        command = self._commands()[name]
+        self._daemons.stop(name, grace_s=0)
+        try:
+            yield
+        finally:
+            self._daemons.start(name, command)
 
     def log_tail(self, name: str) -> str:
         """Return the last lines of a component's log."""

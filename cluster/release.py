@@ -54,7 +54,7 @@ def install(
         timeout: How long helm waits.
 
     Returns:
-        The images by name (`operator`, `runtime`).
+        The images by name (`operator`, `runtime`, `router`).
     """
     names = names or provide_images(chosen)
     repository, _, version = names["operator"].rpartition(":")
@@ -62,6 +62,7 @@ def install(
         f"image.repository={repository}",
         f"image.tag={version}",
         f"runtimeImage={names['runtime']}",
+        f"router.image={names['router']}",
         *values,
     ]
     namespace_with_restricted_pods(chosen.kubeconfig, NAMESPACE)

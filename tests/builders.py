@@ -7,8 +7,9 @@ import datetime as dt
 from typing import Any
 
 from fairlead_operator.planning import names
-from fairlead_operator.rollout.decide import Decision, Settled
+from fairlead_operator.rollout.decide import Decision
 from fairlead_operator.rollout.revision import Revision, State, to_status, write_instant
+from fairlead_operator.rollout.settled import Settled
 from fairlead_operator.rollout.snapshot import Snapshot
 
 NOW = dt.datetime(2026, 1, 1, 12, 0, 0, tzinfo=dt.UTC)

@@ -156,17 +156,29 @@ def pairs(path: Path) -> Path:
     return _save(graph, path)
 
 
-def echo(path: Path, types: Mapping[str, int], *, width: int = 2) -> Path:
-    """Write a model that gives back each input `NAME` of shape [n, width] as `NAME_out`."""
+def echo(
+    path: Path, types: Mapping[str, int], *, width: int = 2, casts: Mapping[str, int] | None = None
+) -> Path:
+    """Write a model that gives back each input `NAME` of shape [n, width] as `NAME_out`.
 
-    def tensors(suffix: str) -> list[onnx.ValueInfoProto]:
+    Some may come back as another type, see `casts`.
+    """
+    given = {**types, **(casts or {})}
+
+    def tensors(suffix: str, kinds: Mapping[str, int]) -> list[onnx.ValueInfoProto]:
         return [
             helper.make_tensor_value_info(name + suffix, datatype, ["n", width])
-            for name, datatype in types.items()
+            for name, datatype in kinds.items()
         ]
 
-    nodes = [helper.make_node("Identity", [name], [f"{name}_out"]) for name in types]
-    return _save(helper.make_graph(nodes, "echo", tensors(""), tensors("_out")), path)
+    nodes = [
+        helper.make_node("Identity", [name], [f"{name}_out"])
+        if given[name] == types[name]
+        else helper.make_node("Cast", [name], [f"{name}_out"], to=given[name])
+        for name in types
+    ]
+    graph = helper.make_graph(nodes, "echo", tensors("", types), tensors("_out", given))
+    return _save(graph, path)
 
 
 def pick(path: Path) -> Path:
@@ -179,3 +191,93 @@ def pick(path: Path) -> Path:
         [helper.make_tensor("table", TensorProto.FLOAT, [5], [0.0, 0.1, 0.2, 0.3, 0.4])],
     )
     return _save(graph, path)
+
+
+def threshold(path: Path, limit: float) -> Path:
+    """Write a classifier of one feature: `label` is 1 where it is greater than a limit."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Greater", ["x", "limit"], ["is"]),
+            helper.make_node("Cast", ["is"], ["label"], to=TensorProto.INT64),
+        ],
+        "threshold",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])],
+        [helper.make_tensor_value_info("label", TensorProto.INT64, ["n", 1])],
+        [helper.make_tensor("limit", TensorProto.FLOAT, [1], [limit])],
+    )
+    return _save(graph, path)
+
+
+def counting(path: Path) -> Path:
+    """Write a model that counts to the largest number that it is given: `x` of [n] to `y`.
+
+    A million takes about a second, and so the time of a run is the client's choice.
+    """
+    body = helper.make_graph(
+        [
+            helper.make_node("Add", ["state", "one"], ["next"]),
+            helper.make_node("Identity", ["condition_in"], ["condition_out"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("round", TensorProto.INT64, []),
+            helper.make_tensor_value_info("condition_in", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("state", TensorProto.INT64, []),
+        ],
+        [
+            helper.make_tensor_value_info("condition_out", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next", TensorProto.INT64, []),
+        ],
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+            helper.make_node("Loop", ["most", "go", "zero"], ["count"], body=body),
+            helper.make_node("Mul", ["x", "zero"], ["nothing"]),
+            helper.make_node("Add", ["nothing", "count"], ["y"]),
+        ],
+        "counting",
+        [helper.make_tensor_value_info("x", TensorProto.INT64, ["n"])],
+        [helper.make_tensor_value_info("y", TensorProto.INT64, ["n"])],
+        [
+            helper.make_tensor("go", TensorProto.BOOL, [], [True]),
+            helper.make_tensor("zero", TensorProto.INT64, [], [0]),
+            helper.make_tensor("one", TensorProto.INT64, [], [1]),
+        ],
+    )
+    return _save(graph, path)
+
+
+def filling(path: Path) -> Path:
+    """Write a model that makes a tensor of as many numbers as it is told: `x` of [1] to `y`."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("ConstantOfShape", ["x"], ["much"]),
+            helper.make_node("ReduceSum", ["much"], ["y"], keepdims=0),
+        ],
+        "filling",
+        [helper.make_tensor_value_info("x", TensorProto.INT64, [1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [])],
+    )
+    return _save(graph, path)
+
+
+def weights_at(path: Path, location: str) -> Path:
+    """Write a model that says that its weights, 64 by 64, are at some other place."""
+    weights = TensorProto(
+        name="w", data_type=TensorProto.FLOAT, dims=[64, 64], data_location=TensorProto.EXTERNAL
+    )
+    for key, value in (("location", location), ("offset", "0"), ("length", str(4 * 64 * 64))):
+        weights.external_data.add(key=key, value=value)
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "elsewhere",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 64])],
+        [weights],
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(model.SerializeToString())  # the checker would look for the file
+    return path

@@ -8,10 +8,12 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 T = TypeVar("T")
 
 DEFAULT_RUNTIME_IMAGE = "fairlead/runtime:0.1.0"
+DEFAULT_ROUTER_IMAGE = "fairlead/router:0.1.0"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +23,21 @@ class Settings:
     Attributes:
         namespaces: Namespaces to watch; none means the whole cluster.
         runtime_image: Image of new revisions that name none.
+        router_image: Image of routers; new pods take it.
         lease_namespace: Namespace of the Lease.
         lease_name: Name of the Lease.
         identity: This replica's name in the Lease and in Events.
         resync_s: Seconds between full listings, which heal lost events and dead watches.
         drain_s: Seconds for which a replaced revision keeps its pods after the address has moved:
             longer than the age at which the runtime ends a connection.
-        connection_age_s: Seconds after which the runtime ends a connection.
+        connection_age_s: Seconds after which runtime and router end a connection.
+        settle_s: Seconds from the flip of an address to its router until a split begins: longer
+            than a connection's age.
+        cluster_domain: What every Service's DNS name ends with.
+        recorder_url: Where the recorder is; empty where there is none, and no Experiment starts.
+        recorder_exposures: `host:port` at which it takes the routers' exposures; by default port
+            4318 of the same host.
+        recorder_token_file: A file with a token for it, read anew for each request.
         health_port: Port of `/healthz` and `/readyz`.
         metrics_port: Port of `/metrics`.
         workers: Passes that may run at the same time, each over another resource.
@@ -36,12 +46,18 @@ class Settings:
 
     namespaces: tuple[str, ...] = ()
     runtime_image: str = DEFAULT_RUNTIME_IMAGE
+    router_image: str = DEFAULT_ROUTER_IMAGE
     lease_namespace: str = "default"
     lease_name: str = "fairlead-operator"
     identity: str = ""
     resync_s: float = 120.0
     drain_s: float = 75.0
     connection_age_s: float = 60.0
+    settle_s: float = 75.0
+    cluster_domain: str = "cluster.local"
+    recorder_url: str = ""
+    recorder_exposures: str = ""
+    recorder_token_file: str = ""
     health_port: int = 8081
     metrics_port: int = 9090
     workers: int = 4
@@ -73,6 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
     )
     parser.set_defaults(env_namespaces=names)
     flag("--runtime-image", str, DEFAULT_RUNTIME_IMAGE, "image of revisions that name none")
+    flag("--router-image", str, DEFAULT_ROUTER_IMAGE, "image of routers: an Envoy")
     flag("--lease-namespace", str, _own_namespace(), "namespace of the Lease")
     flag("--lease-name", str, "fairlead-operator", "name of the Lease")
     flag("--resync-seconds", float, 120.0, "seconds between full listings")
@@ -80,6 +97,14 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
         "--drain-seconds", float, 75.0, "seconds a replaced revision stays after the address moved"
     )
     flag("--connection-age-seconds", float, 60.0, "age at which the runtime ends a connection")
+    flag("--settle-seconds", float, 75.0, "seconds a split waits after the flip to the router")
+    flag("--cluster-domain", str, _own_domain(), "end of every Service's DNS name")
+    flag("--recorder-url", str, "", "URL of the recorder; without it no Experiment starts")
+    flag(
+        "--recorder-exposures", str, "",
+        "host:port at which the recorder takes exposures, if not port 4318 of the same host",
+    )  # fmt: skip
+    flag("--recorder-token-file", str, "", "file with a token for the recorder")
     flag("--health-port", int, 8081, "port of /healthz and /readyz")
     flag("--metrics-port", int, 9090, "port of /metrics")
     flag("--workers", int, 4, "passes that may run side by side")
@@ -96,19 +121,30 @@ def from_arguments(args: argparse.Namespace) -> Settings:
     for name in ("resync_seconds", "workers", "connection_age_seconds"):
         if getattr(args, name) <= 0:
             raise ValueError(f"--{name.replace('_', '-')} must be more than 0")
-    if args.drain_seconds < 0:
-        raise ValueError("--drain-seconds must not be negative")
+    for name in ("drain_seconds", "settle_seconds"):
+        if getattr(args, name) < 0:
+            raise ValueError(f"--{name.replace('_', '-')} must not be negative")
     if args.log_level.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("--log-level must be debug, info, warning or error")
+    url = urlsplit(args.recorder_url)
+    if args.recorder_url and (url.scheme not in ("http", "https") or not url.hostname):
+        raise ValueError("--recorder-url must be a URL such as http://fairlead-recorder:8080")
     return Settings(
         namespaces=tuple(dict.fromkeys(namespaces)),
         runtime_image=args.runtime_image,
+        router_image=args.router_image,
         lease_namespace=args.lease_namespace,
         lease_name=args.lease_name,
         identity=f"{socket.gethostname()}-{os.getpid()}",
         resync_s=args.resync_seconds,
         drain_s=args.drain_seconds,
         connection_age_s=args.connection_age_seconds,
+        settle_s=args.settle_seconds,
+        cluster_domain=args.cluster_domain.strip("."),
+        recorder_url=url.geturl().rstrip("/") if url.netloc else "",
+        recorder_exposures=args.recorder_exposures
+        or (f"{url.hostname}:4318" if url.hostname else ""),
+        recorder_token_file=args.recorder_token_file,
         health_port=args.health_port,
         metrics_port=args.metrics_port,
         workers=args.workers,
@@ -123,3 +159,14 @@ def _own_namespace() -> str:
             return f.read().strip() or "default"
     except OSError:
         return "default"
+
+
+def _own_domain() -> str:
+    """The cluster's DNS domain: in a pod, what its search list has after `svc.`."""
+    try:
+        with open("/etc/resolv.conf", encoding="utf-8") as f:  # noqa: PTH123
+            lines = [line.split() for line in f if line.startswith("search")]
+    except OSError:
+        lines = []
+    found = (word[4:] for line in lines for word in line[1:] if word.startswith("svc."))
+    return next(found, "cluster.local")

@@ -10,6 +10,7 @@ from fairlead_runtime.benchmark.sweep import Benchmark, benchmark
 from fairlead_runtime.export.quantize import Quantized, quantize
 from fairlead_runtime.export.torch import Exported, Input, export
 from fairlead_runtime.inspection.look import Inspection, inspect
+from fairlead_runtime.profiling.run import Profiled, profile
 from fairlead_runtime.repository.errors import FetchError
 from fairlead_runtime.repository.fetch import Fetched, fetch
 from fairlead_runtime.validation.report import Report
@@ -23,6 +24,7 @@ __all__ = [
     "Fetched",
     "Input",
     "Inspection",
+    "Profiled",
     "Quantized",
     "Report",
     "ToolError",
@@ -30,6 +32,7 @@ __all__ = [
     "export",
     "fetch",
     "inspect",
+    "profile",
     "quantize",
     "validate",
 ]

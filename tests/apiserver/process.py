@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,16 +14,21 @@ from pathlib import Path
 import httpx
 
 from cluster.controlplane import ControlPlane, free_ports, write_kubeconfig
+from cluster.paths import ROOT
 from tests.apiserver.api import JSON, ROLE, ROLE_BINDING, SERVICE_ACCOUNT, Api, until
 
 _CHILD = ["get", "list", "watch", "create", "patch", "delete"]
 RULES = [
     {
         "apiGroups": ["fairlead.dev"],
-        "resources": ["modeldeployments"],
+        "resources": ["modeldeployments", "experiments"],
         "verbs": ["get", "list", "watch"],
     },
-    {"apiGroups": ["fairlead.dev"], "resources": ["modeldeployments/status"], "verbs": ["patch"]},
+    {
+        "apiGroups": ["fairlead.dev"],
+        "resources": ["modeldeployments/status", "experiments/status"],
+        "verbs": ["patch"],
+    },
     {
         "apiGroups": ["apps"],
         "resources": ["deployments", "controllerrevisions"],
@@ -35,7 +41,9 @@ RULES = [
         "verbs": _CHILD,
     },
     {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": _CHILD},
-    {"apiGroups": [""], "resources": ["pods", "events"], "verbs": ["list"]},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": _CHILD},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
     {
         "apiGroups": ["coordination.k8s.io"],
@@ -88,7 +96,12 @@ class OperatorProcess:
             "--health-port", str(self._health), "--metrics-port", str(self._metrics),
             *flags,
         ]  # fmt: skip
-        self._environment = {"KUBECONFIG": str(kubeconfig), "PATH": "/usr/bin:/bin"}
+        self._environment = {
+            "KUBECONFIG": str(kubeconfig),
+            "PATH": "/usr/bin:/bin",
+            # This checkout's code, wherever the environment's own is from.
+            "PYTHONPATH": os.pathsep.join(str(ROOT / each) for each in ("operator", "runtime")),
+        }
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> OperatorProcess:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,63 @@ def test_the_columns_are_those_that_people_look_at(plane: ControlPlane, namespac
         "NAME", "READY", "VERSION", "CANDIDATE", "WEIGHT", "STEP",
         "REPLICAS", "P99", "DRIFT", "REASON", "AGE",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ({"target": "other"}, "target cannot change"),
+        ({"assignment": {"header": "x-session"}}, "assignment cannot change"),
+        ({"assignment": {"header": "x-user-id", "salt": "new"}}, "assignment cannot change"),
+        (
+            {
+                "variants": [
+                    {"name": "control", "modelDeployment": "ranker", "weight": 50},
+                    {"name": "bigger", "modelDeployment": "another", "weight": 50},
+                ]
+            },
+            "the arms (their weights may) cannot change",
+        ),
+        (
+            {"metrics": [{"name": "revenue", "type": "mean"}]},
+            "the first metric, which decides, cannot change",
+        ),
+        ({"analysis": {"alphaPercent": 10}}, "alphaPercent cannot change"),
+        ({"analysis": {"outcomeWindow": "1h"}}, "outcomeWindow cannot change"),
+    ],
+)
+def test_what_was_counted_is_not_made_void_by_a_change(
+    plane: ControlPlane, namespace: str, field: dict[str, object], words: str
+) -> None:
+    plane.kubectl("-n", namespace, "apply", "-f", str(_CRDS / "valid" / "experiment-minimal.yaml"))
+    with pytest.raises(ClusterError) as refused:
+        plane.kubectl(
+            "-n", namespace, "patch", "mexp", "checkout-ranker", "--type=merge",
+            "-p", json.dumps({"spec": field}),
+        )  # fmt: skip
+    assert words in str(refused.value)
+    weights = [
+        {"name": "control", "modelDeployment": "ranker", "weight": 90},
+        {"name": "bigger", "modelDeployment": "ranker-large", "weight": 10},
+    ]
+    more = [{"name": "conversion", "type": "binary"}, {"name": "revenue", "type": "mean"}]
+    plane.kubectl(
+        "-n", namespace, "patch", "mexp", "checkout-ranker", "--type=merge",
+        "-p", json.dumps({"spec": {"variants": weights, "metrics": more}}),
+    )  # fmt: skip
+
+
+def test_a_stopped_experiment_that_has_run_does_not_start_again(
+    plane: ControlPlane, namespace: str
+) -> None:
+    patch = ("-n", namespace, "patch", "mexp", "checkout-ranker", "--type=merge")
+    plane.kubectl("-n", namespace, "apply", "-f", str(_CRDS / "valid" / "experiment-minimal.yaml"))
+    for stopped in (True, False, True):
+        plane.kubectl(*patch, "-p", json.dumps({"spec": {"stopped": stopped}}))
+    ended = {"status": {"endedAt": "2026-01-01T00:00:00Z"}}
+    plane.kubectl(*patch, "--subresource=status", "-p", json.dumps(ended))
+    with pytest.raises(ClusterError, match="cannot start again"):
+        plane.kubectl(*patch, "-p", json.dumps({"spec": {"stopped": False}}))
 
 
 def test_explain_has_a_description_for_every_field(plane: ControlPlane) -> None:

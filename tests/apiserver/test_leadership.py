@@ -13,7 +13,7 @@ from fairlead_operator.reconcile.passes import Reconciler
 from tests.apiserver.api import NAMESPACE, Api, a_model, until
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.process import OperatorProcess
-from tests.apiserver.rig import Rig, world
+from tests.apiserver.rig import Rig, nobody, world
 from tests.apiserver.story import MakeOperator, change, revision, serve, serving
 from tests.builders import NOW, later
 
@@ -110,7 +110,7 @@ async def test_a_leader_that_loses_the_api_server_stops_writing(
         rig.cluster, namespace=namespace, name="l", identity="me", monotonic=lambda: seconds[0]
     )
     gated = rig.cluster.gated(lease)
-    rig.reconciler = Reconciler(gated, rig.cache, rig.settings, rig.metrics)
+    rig.reconciler = Reconciler(gated, rig.cache, rig.settings, rig.metrics, nobody)
     await lease.step()
     await api.create(MODEL_DEPLOYMENT, namespace, a_model())
     await rig.settle(NOW)

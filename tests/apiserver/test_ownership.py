@@ -11,7 +11,7 @@ from cluster.controlplane import ControlPlane
 from fairlead_operator.kube.errors import ConflictError
 from fairlead_operator.kube.kinds import AUTOSCALER, DEPLOYMENT, MODEL_DEPLOYMENT, POD, SERVICE
 from fairlead_operator.planning import podtemplate
-from fairlead_operator.rollout import decide as decide_module
+from fairlead_operator.rollout import manifests as manifests_module
 from tests.apiserver.api import REPLICA_SET, Api, a_model, condition, until
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.rig import SETTINGS, Rig
@@ -180,7 +180,7 @@ async def test_a_new_operator_with_other_defaults_restarts_no_pod(
         template["spec"]["containers"][0]["args"].append("--new-flag")
         return template
 
-    monkeypatch.setattr(decide_module, "pod_template", other)
+    monkeypatch.setattr(manifests_module, "pod_template", other)
     settings = dataclasses.replace(SETTINGS, runtime_image="fairlead/runtime:3")
     async with await Rig.connect(plane, namespace, settings) as rig:
         await rig.settle()

@@ -65,6 +65,7 @@ def test_the_pods_are_taken_where_the_restricted_standard_is_enforced(plane: Con
 def test_everything_that_can_be_switched_on_is_taken_by_the_api_server(plane: ControlPlane) -> None:
     values = Path(__file__).parent / "values" / "everything.yaml"
     monitors = "metrics.serviceMonitor.enabled=false,metrics.podMonitor.enabled=false"
+    plane.kubectl("create", "namespace", "team-a")  # where the values have a policy for routers
     helm(
         "install", "other", str(CHART), "--namespace", NAMESPACE, "-f", str(values),
         "--set", f"crds.install=false,{monitors}", "--dry-run=server",

@@ -16,12 +16,14 @@ _variants = pytest.mark.parametrize("variant", VARIANTS, ids=lambda path: path.s
 
 def _needed() -> dict[tuple[str, str], set[str]]:
     """Return what the code does to each resource; a new kind of child is in it by itself."""
-    mine = kinds.MODEL_DEPLOYMENT
+    mine, tried = kinds.MODEL_DEPLOYMENT, kinds.EXPERIMENT
     needed = {
         (mine.group, mine.plural): {"get", "list", "watch"},
         (mine.group, f"{mine.plural}/status"): {"patch"},
         (mine.group, f"{mine.plural}/finalizers"): {"update"},
-        (kinds.POD.group, kinds.POD.plural): {"list"},
+        (tried.group, tried.plural): {"get", "list", "watch"},
+        (tried.group, f"{tried.plural}/status"): {"patch"},
+        (kinds.POD.group, kinds.POD.plural): {"list", "patch"},
         (kinds.EVENT.group, kinds.EVENT.plural): {"list"},
         (kinds.REPORTED_EVENT.group, kinds.REPORTED_EVENT.plural): {"create"},
     }

@@ -112,6 +112,7 @@ def test_values_reach_the_operator_as_they_were_written() -> None:
     told = settings.from_arguments(parser.parse_args(operator_args(documents)[1:]))
     assert told.namespaces == ("a", "b")
     assert told.runtime_image == "registry.example/fairlead/runtime:7"
+    assert told.router_image == f"registry.example/envoy@sha256:{'0123456789abcdef' * 4}"
     assert (told.lease_namespace, told.lease_name) == (NAMESPACE, "one-of-many")
     assert (told.resync_s, told.log_level) == (30.5, "debug")
     assert (told.health_port, told.metrics_port) == (18081, 19090)
@@ -122,8 +123,8 @@ def test_defaults_are_the_operators_own() -> None:
     given = settings.from_arguments(parser.parse_args(operator_args(render())[1:]))
     alone = settings.from_arguments(parser.parse_args([]))
     for name in (
-        "namespaces", "runtime_image", "resync_s", "drain_s", "connection_age_s",
-        "health_port", "metrics_port", "workers", "log_level",
+        "namespaces", "runtime_image", "router_image", "resync_s", "drain_s",
+        "connection_age_s", "health_port", "metrics_port", "workers", "log_level",
     ):  # fmt: skip
         assert getattr(given, name) == getattr(alone, name), name
 
@@ -135,6 +136,7 @@ def test_versions_are_those_of_the_package() -> None:
     container = only(render(), "Deployment")["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == f"fairlead/operator:{package}"
     assert f"fairlead/runtime:{package}" == settings.DEFAULT_RUNTIME_IMAGE
+    assert f"fairlead/router:{package}" == settings.DEFAULT_ROUTER_IMAGE
 
 
 def test_a_digest_wins_over_the_tag() -> None:
@@ -156,7 +158,8 @@ def test_selectors_meet_the_pods_and_users_labels_cannot_change_that(variant: Pa
         assert service["spec"]["selector"].items() <= pod
     for other in of_kind(documents, "PodDisruptionBudget"):
         assert other["spec"]["selector"]["matchLabels"].items() <= pod
-    for policy in of_kind(documents, "NetworkPolicy"):
+    policies = of_kind(documents, "NetworkPolicy")
+    for policy in (p for p in policies if p["metadata"]["namespace"] == NAMESPACE):
         assert policy["spec"]["podSelector"]["matchLabels"].items() <= pod
     for test in of_kind(documents, "Pod"):
         selector = deployment["selector"]["matchLabels"].items()

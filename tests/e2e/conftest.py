@@ -12,12 +12,14 @@ import pytest
 
 from cluster import provider, release
 from cluster.provider import Provider
+from tests.e2e.splits import Address
 from tests.e2e.world import EXAMPLES, World
 
 # Short ages, so that a drained revision is gone in seconds and not in minutes.
 VALUES = (
     "operator.connectionAgeSeconds=5",
     "operator.drainSeconds=12",
+    "operator.settleSeconds=10",
     "operator.resyncSeconds=20",
 )
 _numbers = itertools.count(1)
@@ -29,7 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.e2e)
-            item.add_marker(pytest.mark.timeout(600))
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(600))
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +63,14 @@ def world(cluster: Provider, images: dict[str, str]) -> Iterator[World]:
     release.namespace_with_restricted_pods(config, name)
     yield World(cluster=cluster, namespace=name, images=images)
     provider.kubectl(config, "delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def address(world: World, held_out: npt.NDArray[np.float64]) -> Address:
+    """Return an address with two models to split it between; nothing is deployed yet."""
+    for name, folder in (("one", "breast-cancer"), ("two", "breast-cancer/2")):
+        world.model_file(name, EXAMPLES / folder / "model.onnx")
+    return Address(world, held_out[0].tolist())
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,7 @@ FORBIDDEN = {
     "random": bytes(range(256)),
 }
 
-FORBIDDEN_TO_OURS = {
+BEYOND = {
     "gzip, chunked": (START + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + IN_CHUNKS, 501),
     "chunks in 1.0": (b"POST /predict HTTP/1.0\r\n" + CHUNKED + b"\r\n" + IN_CHUNKS, 400),
     "no host": (b"GET / HTTP/1.1\r\n\r\n", 400),
@@ -96,6 +96,7 @@ def test_what_is_ambiguous_is_refused_and_nothing_behind_it_is_read(
         client.send(data, get("/metrics"))
         refused = client.reply()
         assert refused.status in (400, 501)
+        assert refused.json()["code"] in ("BadRequest", "NotImplemented")
         assert refused.closes
         assert b"smuggler" not in refused.body
         client.nothing_more()
@@ -113,23 +114,25 @@ def test_what_came_before_a_refused_request_is_answered_first(own: Served, data:
         client.nothing_more()
 
 
-@pytest.mark.parametrize(("data", "status"), FORBIDDEN_TO_OURS.values(), ids=FORBIDDEN_TO_OURS)
+@pytest.mark.parametrize(("data", "status"), BEYOND.values(), ids=BEYOND)
 def test_what_is_beyond_a_rule_or_a_limit_is_refused_with_its_own_status(
-    own: Served, data: bytes, status: int
+    server: Served, data: bytes, status: int
 ) -> None:
-    with raw(own.port) as client:
-        client.send(get("/v2"), data, get("/metrics"))
+    with raw(server.port) as client:
+        client.send(get("/v2"))
         assert client.reply().status == 200
+        client.send(data, get("/metrics"))
         refused = client.reply()
         assert refused.status == status
         assert refused.closes
         assert refused.json()["code"]
         assert refused.json()["error"]
+        assert refused.json()["expected"]
         client.nothing_more()
 
 
-def test_a_header_without_an_end_is_refused(own: Served) -> None:
-    with raw(own.port) as client:
+def test_a_header_without_an_end_is_refused(server: Served) -> None:
+    with raw(server.port) as client:
         client.send(b"GET / HTTP/1.1\r\nHost: test\r\nX: ")
         for _ in range(8):
             client.send(b"x" * 10_000)

@@ -17,7 +17,7 @@ from tests.rawhttp import Raw, get, post, raw, row
 from tests.runtimes import Served, served
 
 SHORT = (
-    "--http-edge", "own", "--header-timeout-s", "0.6", "--body-timeout-s", "0.6",
+    "--header-timeout-s", "0.6", "--body-timeout-s", "0.6",
     "--write-timeout-s", "0.6", "--keep-alive-s", "1.2",
 )  # fmt: skip
 SUCCESS = 'model_predictions_total{model_version="1",status="success"}'
@@ -30,22 +30,24 @@ def wait(until: Callable[[], bool], *, pause_s: float = 0.02) -> None:
         time.sleep(pause_s)
 
 
-@pytest.fixture(scope="module")
-def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+@pytest.fixture(scope="module", params=["own", "asgi"])
+def hasty(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
     """A server that waits for nobody for long."""
     folder = tmp_path_factory.mktemp("hasty")
     model = models.classifier(folder / "model.onnx")
-    with served(model, folder / "log", *SHORT) as running:
+    with served(model, folder / "log", "--http-edge", request.param, *SHORT) as running:
         yield running
         assert "Traceback" not in running.log.read_text()
 
 
-@pytest.fixture
-def busy(tmp_path: Path) -> Iterator[Served]:
+@pytest.fixture(params=["own", "asgi"])
+def busy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
     """A server whose model takes a third of a second or more, one request at a time."""
     model = models.slow(tmp_path / "model.onnx", rounds=300_000, size=64)
     one = ("--threads", str(os.cpu_count()), "--batching", "off")
-    with served(model, tmp_path / "log", "--http-edge", "own", *one) as running:
+    with served(model, tmp_path / "log", "--http-edge", request.param, *one) as running:
         yield running
 
 
@@ -138,10 +140,10 @@ def test_a_client_that_closed_is_given_up_after_a_moment(busy: Served) -> None:
     # An orderly end looks like a half-closed connection at first.
     body = b'{"features": [%b]}' % b",".join([b"0.1"] * 64)
     with contextlib.ExitStack() as stack:
-        for _ in range(20):  # some seconds of work
+        for _ in range(12):  # some seconds of work
             patient = stack.enter_context(raw(busy.port, timeout_s=60))
             patient.send(post(body))
-        wait(lambda: busy.metric("model_requests_in_flight") >= 15)
+        wait(lambda: busy.metric("model_requests_in_flight") >= 10)
         closed = Raw(busy.port)
         closed.send(post(body))
         closed.close()

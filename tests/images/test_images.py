@@ -49,17 +49,33 @@ def image(request: pytest.FixtureRequest) -> tuple[str, Image]:
     return name, read(images.archive(name))
 
 
+@pytest.fixture(scope="session", params=("operator", "runtime"))
+def python_image(request: pytest.FixtureRequest) -> tuple[str, Image]:
+    """Build an image with code of ours, or take it from the cache."""
+    name: str = request.param
+    return name, read(images.archive(name))
+
+
 @pytest.mark.timeout(900)
 def test_it_runs_as_a_numeric_user_that_is_not_root(image: tuple[str, Image]) -> None:
     user = image[1].config["User"]
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
 
 
-def test_it_has_a_health_check_and_starts_its_own_program(image: tuple[str, Image]) -> None:
-    name, found = image
+def test_it_has_a_health_check_and_starts_its_own_program(
+    python_image: tuple[str, Image],
+) -> None:
+    name, found = python_image
     assert found.config["Healthcheck"]["Test"][0] == "CMD"
     assert found.config["Entrypoint"] == [f"fairlead-{name}"]
     assert f"opt/fairlead/bin/fairlead-{name}" in found.files
+
+
+def test_it_says_what_it_is(image: tuple[str, Image]) -> None:
+    name, found = image
+    labels = found.config["Labels"]
+    assert labels["org.opencontainers.image.title"] == f"fairlead-{name}"
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
 
 
 def test_it_has_neither_compiler_nor_cache(image: tuple[str, Image]) -> None:
@@ -67,11 +83,16 @@ def test_it_has_neither_compiler_nor_cache(image: tuple[str, Image]) -> None:
     assert [name for name in image[1].files if _CACHES.search(name)] == []
 
 
-def test_each_has_its_own_dependencies_only(image: tuple[str, Image]) -> None:
-    name, found = image
+def test_each_has_its_own_dependencies_only(python_image: tuple[str, Image]) -> None:
+    name, found = python_image
     mine, others = {
-        "operator": (("kopf", "fairlead_operator"), ("onnxruntime", "numpy")),
-        "runtime": (("onnxruntime", "fairlead_runtime"), ("kopf", "fairlead_operator")),
+        "operator": (("kopf", "fairlead_operator"), ("onnxruntime", "fairlead_cli")),
+        "runtime": (
+            ("onnxruntime", "fairlead_runtime"),
+            ("kopf", "fairlead_operator", "fairlead_cli"),
+        ),
     }[name]
     assert all(found.has(package) for package in mine)
     assert not any(found.has(package) for package in others)
+    programs = {path.rpartition("/")[2] for path in found.files if "/fairlead/bin/" in path}
+    assert not programs & {"fairlead", "kubectl-fairlead", "kubectl_complete-fairlead"}

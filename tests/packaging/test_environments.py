@@ -1,4 +1,4 @@
-"""The wheel is what people install: two packages, two commands, neither in need of the other."""
+"""The wheel is what people install: an extra for each of its programs, none in need of another."""
 
 from __future__ import annotations
 
@@ -60,6 +60,12 @@ def runtime(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _installed("runtime", wheel, tmp_path_factory.mktemp("runtime") / "venv")
 
 
+@pytest.fixture(scope="session")
+def cli(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the `bin` of the command line's environment."""
+    return _installed("cli", wheel, tmp_path_factory.mktemp("cli") / "venv")
+
+
 def _imports(environment: Path, module: str) -> bool:
     done = _run(environment / "python", "-c", f"import {module}; print({module}.__file__)")
     if done.returncode == 0:
@@ -90,6 +96,27 @@ def test_the_runtime_runs_and_cannot_import_what_operates(runtime: Path) -> None
     assert not _imports(runtime, "torch")
 
 
+def test_the_command_line_runs_by_each_of_its_names_without_operator_and_runtime(cli: Path) -> None:
+    for name, said in (("fairlead", "fairlead"), ("kubectl-fairlead", "kubectl fairlead")):
+        done = _run(cli / name, "--help")
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.startswith(f"Usage: {said} ")
+    assert _run(cli / "fairlead", "--version").stdout.startswith("fairlead 0.")
+    planned = _run(cli / "fairlead", "plan", "--base-rate", "5%", "--effect", "10%")
+    assert planned.returncode == 0, planned.stderr
+    completed = _run(cli / "kubectl_complete-fairlead", "pro")
+    assert completed.stdout.splitlines()[-1] == ":4"
+    assert _imports(cli, "fairlead_cli.doctor.gather")
+    assert not _imports(cli, "kopf")
+    assert not _imports(cli, "onnxruntime")
+
+
+def test_where_the_extra_is_missing_the_command_line_says_which(operator: Path) -> None:
+    done = _run(operator / "fairlead", "status")
+    assert done.returncode == 1
+    assert "pip install 'fairlead[cli]'" in done.stderr
+
+
 def test_the_operator_says_which_flags_it_has(operator: Path) -> None:
     done = _run(operator / "fairlead-operator", "run", "--help")
     assert done.returncode == 0, done.stderr
@@ -103,13 +130,14 @@ def test_the_installed_operator_prints_the_crds_of_the_checkout(operator: Path) 
     assert done.stdout == "---\n".join(texts)
 
 
-def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_the_packages_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     (info,) = {name.split("/")[0] for name in names if ".dist-info/" in name}
     tops = {name.split("/")[0] for name in names}
-    assert tops == {"fairlead_operator", "fairlead_runtime", info}
-    for package in ("operator/fairlead_operator", "runtime/fairlead_runtime"):
+    packages = ("operator/fairlead_cli", "operator/fairlead_operator", "runtime/fairlead_runtime")
+    assert tops == {info, *(Path(package).name for package in packages)}
+    for package in packages:
         folder = ROOT / package
         wanted = {str(path.relative_to(folder.parent)) for path in folder.rglob("*.py")}
         inside = {name for name in names if name.startswith(folder.name) and name.endswith(".py")}
@@ -119,7 +147,7 @@ def test_the_wheel_holds_the_two_packages_and_nothing_else(wheel: Path) -> None:
     assert f"{info}/licenses/LICENSE" in names
 
 
-def test_the_wheel_has_both_commands_and_needs_nothing_by_itself(wheel: Path) -> None:
+def test_the_wheel_has_all_commands_and_needs_nothing_by_itself(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         (points,) = [n for n in archive.namelist() if n.endswith("/entry_points.txt")]
         commands = archive.read(points).decode()
@@ -131,5 +159,6 @@ def test_the_wheel_has_both_commands_and_needs_nothing_by_itself(wheel: Path) ->
         ]
     assert "fairlead-operator = fairlead_operator.__main__:main" in commands
     assert "fairlead-runtime = fairlead_runtime.cli:main" in commands
+    assert "kubectl-fairlead = fairlead_cli.__main__:main" in commands
     assert needs
     assert [need for need in needs if "extra ==" not in need] == []

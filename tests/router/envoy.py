@@ -38,9 +38,7 @@ def free_ports(count: int) -> list[int]:
 class Envoy:
     """One router."""
 
-    def __init__(
-        self, folder: Path, name_server_port: int, *, recorder: str | None = None
-    ) -> None:
+    def __init__(self, folder: Path, name_server_port: int, *, recorder: str | None = None) -> None:
         http, grpc, metrics, admin = free_ports(4)
         self.mount = folder / "mount"
         self.mount.mkdir(parents=True)

@@ -25,6 +25,7 @@ class Pod:
         host: Its address on loopback.
         status: What it answers with.
         grpc_status: The trailer of its answers to gRPC.
+        hangs: Whether it never answers.
         seen: The headers of each request, with the protocol as `:protocol`.
     """
 
@@ -32,6 +33,7 @@ class Pod:
     host: str
     status: int = 200
     grpc_status: str = "0"
+    hangs: bool = False
     seen: list[dict[str, str]] = field(default_factory=list)
     _servers: list[asyncio.Server] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -70,12 +72,16 @@ class Pod:
         self, start: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         while True:
-            lines = (start + await reader.readuntil(b"\r\n\r\n")).decode(errors="replace").split("\r\n")
+            lines = (
+                (start + await reader.readuntil(b"\r\n\r\n")).decode(errors="replace").split("\r\n")
+            )
             start = b""
             pairs = (line.split(":", 1) for line in lines[1:] if line)
             headers = {name.lower(): value.strip(" \t") for name, value in pairs}
             await reader.readexactly(int(headers.get("content-length", "0")))
             body = self._answer(headers, "HTTP/1.1")
+            if self.hangs:
+                await asyncio.sleep(3600)
             head = f"HTTP/1.1 {self.status} X\r\ncontent-length: {len(body)}\r\n"
             writer.write(f"{head}x-fairlead-variant: forged\r\n\r\n".encode() + body)
             await writer.drain()
@@ -100,6 +106,8 @@ class Pod:
 
     def _end(self, link: h2.connection.H2Connection, stream: int, headers: dict[str, str]) -> None:
         body = self._answer(headers, "HTTP/2")
+        if self.hangs:
+            return
         grpc = headers.get("content-type") == "application/grpc"
         kind = "application/grpc" if grpc else "application/json"
         link.send_headers(stream, [(":status", str(self.status)), ("content-type", kind)])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 
+import grpc.aio
 import pytest
 
 from fairlead_operator.traffic.split import Mirror, Split, only
@@ -88,20 +90,48 @@ async def test_copies_go_to_the_mirror_marked_as_wanted_and_with_the_same_id(wor
     mirror = Mirror(arm=bigger, share=5_000, compared=2_000)
     base = only(control)
     await world.route(Split(arms=base.arms, table=base.table, mirror=mirror))
+    forged = {names.COMPARE_HEADER: names.COMPARED}
+    started = time.monotonic()
     async with a_client() as client:
         for i in range(1_000):
-            response = await ask(client, world.envoy.url, f"u{i}", **{"x-request-id": f"r{i}"})
+            headers = {"x-request-id": f"r{i}", **forged}
+            response = await ask(client, world.envoy.url, f"u{i}", **headers)
             assert arm_of(response) == "control"
+    seconds = time.monotonic() - started
     await asyncio.sleep(2)
     seen, copies = world.pods["control"][0].seen, world.pods["bigger"][0].seen
-    marked = {each["x-request-id"] for each in seen if names.COMPARE_HEADER in each}
     copied = [each["x-request-id"] for each in copies]
+    marks = {each["x-request-id"]: each.get(names.COMPARE_HEADER) for each in seen}
     # Binomial, 1000 requests at 50 % and at 20 %: outside of this once in a million runs.
     assert 420 < len(copied) < 580
-    assert 135 < len(marked) < 270
+    assert 135 < sum(1 for mark in marks.values() if mark is not None) < 270
     assert len(set(copied)) == len(copied)
-    assert marked == {each["x-request-id"] for each in copies if names.COMPARE_HEADER in each}
+    # What is marked is copied, with the same mark; a client's own mark is gone.
+    assert {each["x-request-id"]: each.get(names.COMPARE_HEADER) for each in copies} == {
+        key: marks[key] for key in copied
+    }
+    assert {key for key, mark in marks.items() if mark is not None} <= set(copied)
     assert {each["host"] for each in copies} == {each["host"] for each in seen}
+    # A router's part of 20 a second over two routers with two listeners each, and a full bucket.
+    compared = sum(1 for mark in marks.values() if mark == names.COMPARED)
+    assert 0 < compared <= 5 * seconds + 6
+
+
+async def test_a_copy_of_a_grpc_call_is_one_too(world: World) -> None:
+    control, bigger = await world.arm("control"), await world.arm("bigger")
+    mirror = Mirror(arm=bigger, share=10_000, compared=10_000)
+    base = only(control)
+    await world.route(Split(arms=base.arms, table=base.table, mirror=mirror))
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{world.envoy.settings.grpc_port}") as channel:
+        infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        for i in range(10):
+            await infer(b"{}", metadata=(("x-request-id", f"r{i}"),), timeout=5)
+    copies = world.pods["bigger"][0].seen
+    await eventually(lambda: len(copies) == 10, 5)
+    assert {each[":protocol"] for each in copies} == {"HTTP/2"}
+    assert {each["content-type"] for each in copies} == {"application/grpc"}
+    assert {each["x-request-id"] for each in copies} == {f"r{i}" for i in range(10)}
+    assert copies[0][names.COMPARE_HEADER] == names.COMPARED
 
 
 async def test_a_dead_mirror_harms_nobody(world: World) -> None:

@@ -80,6 +80,10 @@ app.kubernetes.io/component: recorder
 {{- default (printf "fairlead/runtime:%s" .Chart.AppVersion) .Values.runtimeImage }}
 {{- end }}
 
+{{- define "fairlead.routerImage" -}}
+{{- default (printf "fairlead/router:%s" .Chart.AppVersion) .Values.router.image }}
+{{- end }}
+
 {{/*
 Refuse what the schema cannot see because it takes two values.
 A whole number that came through YAML is a float to Helm: `%g` and int64 print it as it was written.
@@ -88,6 +92,9 @@ A whole number that came through YAML is a float to Helm: `%g` and int64 print i
 {{- $operator := .Values.operator }}
 {{- if lt (float64 $operator.drainSeconds) (float64 $operator.connectionAgeSeconds) }}
 {{- fail (printf "operator.drainSeconds (%g) must be at least operator.connectionAgeSeconds (%g): a replaced model would end while clients still hold connections to it" (float64 $operator.drainSeconds) (float64 $operator.connectionAgeSeconds)) }}
+{{- end }}
+{{- if lt (float64 $operator.settleSeconds) (float64 $operator.connectionAgeSeconds) }}
+{{- fail (printf "operator.settleSeconds (%g) must be at least operator.connectionAgeSeconds (%g): a split would begin while clients still hold connections past the router" (float64 $operator.settleSeconds) (float64 $operator.connectionAgeSeconds)) }}
 {{- end }}
 {{- if eq (int64 $operator.healthPort) (int64 $operator.metricsPort) }}
 {{- fail (printf "operator.healthPort and operator.metricsPort are both %d: give one of them another port" (int64 $operator.healthPort)) }}
@@ -100,10 +107,10 @@ A whole number that came through YAML is a float to Helm: `%g` and int64 print i
 {{/* The operator's rights in a namespace that it serves; README.md says what each is for. */}}
 {{- define "fairlead.rules" -}}
 - apiGroups: [fairlead.dev]
-  resources: [modeldeployments]
+  resources: [modeldeployments, experiments]
   verbs: [get, list, watch]
 - apiGroups: [fairlead.dev]
-  resources: [modeldeployments/status]
+  resources: [modeldeployments/status, experiments/status]
   verbs: [patch]
 # Where OwnerReferencesPermissionEnforcement is on (OpenShift), an owner reference that blocks the
 # owner's deletion needs this right. No request is made to it, and it lets nobody write finalizers.
@@ -122,10 +129,14 @@ A whole number that came through YAML is a float to Helm: `%g` and int64 print i
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
 # Why a model is not ready: its pods say it, and the kubelet's Events on a volume that is missing.
+# A router's pod is annotated, so that its kubelet hands out a new configuration at once.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
+  verbs: [list, patch]
 - apiGroups: [""]
   resources: [events]
   verbs: [list]

@@ -13,6 +13,7 @@ class ConditionType(StrEnum):
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
     AVAILABLE = "Available"
+    DRIFTED = "Drifted"
 
 
 class Reason(StrEnum):
@@ -49,6 +50,31 @@ class Reason(StrEnum):
         "ChildForbidden",
         "A role, a quota or an admission policy forbids an object that is needed.",
     )
+    TRAFFIC_SPLIT = "TrafficSplit", "Revisions share the address as is wanted."
+    INVALID_SPLIT = (
+        "InvalidSplit",
+        "The split that is asked for cannot be; the address stays as it is.",
+    )
+    ROUTER_NOT_READY = (
+        "RouterNotReady",
+        "The router starts; the address moves to it when every one of its pods is ready.",
+    )
+    ROUTER_GONE = (
+        "RouterGone",
+        "No router is ready: the stable revision has the address until one is back.",
+    )
+    ROUTER_UNCONFIRMED = (
+        "RouterUnconfirmed",
+        "A router has not taken what was written for it; until it has, no share changes.",
+    )
+    SETTLING = (
+        "Settling",
+        "The router has the address; connections from before end before a share moves.",
+    )
+    CAPACITY_MISSING = (
+        "CapacityMissing",
+        "A revision that is to get a larger share has too few ready replicas for it.",
+    )
     DIGEST_MISMATCH = "DigestMismatch", "The model's bytes are not those of spec.model.digest."
     MODEL_CHANGED_IN_PLACE = (
         "ModelChangedInPlace",
@@ -81,3 +107,66 @@ class Reason(StrEnum):
         "The pods are not ready after ten minutes, and nothing tells why.",
     )
     PODS_REFUSED = "PodsRefused", "A quota or an admission policy refuses the pods."
+    VALIDATING = "Validating", "A Job tries the candidate out; it gets no traffic before it passes."
+    VALIDATION_RETRYING = (
+        "ValidationRetrying",
+        "The validation Job could not be carried out, which says nothing about the model.",
+    )
+    VALIDATION_FAILED = (
+        "ValidationFailed",
+        "Validation blames the model. It is not tried again unless asked to, or for another one.",
+    )
+    OBJECTIVES_UNREACHABLE = (
+        "ObjectivesUnreachable",
+        "spec.objectives.requestsPerSecond needs more replicas than maxReplicas.",
+    )
+    ROLLOUT_PROGRESSING = "RolloutProgressing", "The candidate has a share of the traffic."
+    ROLLOUT_HELD = (
+        "RolloutHeld",
+        "A step has passed its deadline, and the evidence decides nothing; the message says why.",
+    )
+    ROLLOUT_PAUSED = "RolloutPaused", "The rollout is paused by spec.rollout.paused or annotation."
+    ROLLING_BACK = "RollingBack", "The traffic goes back to the stable revision."
+    ROLLED_BACK = (
+        "RolledBack",
+        "A gate condemned the candidate. The stable serves; only retry or another revision helps.",
+    )
+    ROLLOUT_ABORTED = "RolloutAborted", "Somebody aborted the rollout by annotation."
+    EXPERIMENT_RUNNING = "Running", "The Experiment's users are split, and outcomes are counted."
+    SPLIT_STARTING = "SplitStarting", "The Experiment waits until every router carries its split."
+    TARGET_MISSING = "TargetMissing", "The Experiment's target does not exist."
+    TARGET_BUSY = "TargetBusy", "An older Experiment has the target."
+    ARM_MISSING = "ArmMissing", "The ModelDeployment of an arm does not exist."
+    ARM_NOT_READY = "ArmNotReady", "An arm is not ready, or a rollout of it is under way."
+    ARM_UNAVAILABLE = (
+        "ArmUnavailable",
+        "An arm was not ready for five minutes: the control has its share, the Experiment stopped.",
+    )
+    SIGNATURE_UNKNOWN = "SignatureUnknown", "An arm has not told its model's inputs yet."
+    SIGNATURE_DIFFERS = "SignatureDiffers", "An arm's model does not take the target's inputs."
+    RECORDER_UNAVAILABLE = (
+        "RecorderUnavailable",
+        "The recorder does not answer: nothing can be counted until it does.",
+    )
+    DECIDED = "Decided", "The Experiment has a winner; see status.decision and recommendation."
+    INCONCLUSIVE = "Inconclusive", "maxDuration has passed without a winner."
+    EXPERIMENT_STOPPED = "Stopped", "spec.stopped ended the Experiment."
+    GUARDRAIL_BREACHED = (
+        "GuardrailBreached",
+        "An arm broke a guardrail: everybody gets the control, the Experiment stopped.",
+    )
+    SAMPLE_RATIO_MISMATCH = (
+        "SampleRatioMismatch",
+        "Users do not arrive as the weights say: nothing that was counted can be trusted.",
+    )
+    PINNED_BY_EXPERIMENT = (
+        "PinnedByExperiment",
+        "An Experiment measures the present revision: a new one waits until it has ended.",
+    )
+    DRIFTED = "Drifted", "Inputs or predictions are no longer those of the model's training."
+    NO_DRIFT = "NoDrift", "Inputs and predictions are those of the model's training."
+    TOO_FEW_ROWS = "TooFewRows", "Too little has been counted to judge drift."
+    PROFILE_UNUSABLE = (
+        "ProfileUnusable",
+        "The pods cannot use their drift profile, or count with different ones.",
+    )

@@ -41,8 +41,17 @@ def _convert(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> dict[st
                 result["x-kubernetes-preserve-unknown-fields"] = True
             elif isinstance(value, dict):
                 result[key] = _convert(value, definitions)
-        elif key == "description":
-            result[key] = " ".join(str(value).split())
+        elif key == "const":
+            result["enum"] = [value]  # the only way in which a structural schema can say it
         else:
-            result[key] = value
+            result[key] = _plain(key, value)
     return result
+
+
+def _plain(key: str, value: object) -> object:
+    """Return a keyword's value that needs no definitions."""
+    if key == "description":
+        return " ".join(str(value).split())
+    if key == "default" and isinstance(value, dict):
+        return {name: given for name, given in value.items() if given is not None}
+    return value

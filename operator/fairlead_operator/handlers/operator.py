@@ -7,11 +7,17 @@ import contextlib
 import logging
 import signal
 
+from fairlead_operator.evidence.direct import Direct
+from fairlead_operator.evidence.recorder import Recorder
+from fairlead_operator.evidence.scrape import Scraper
 from fairlead_operator.handlers import ports
 from fairlead_operator.handlers.watches import Watches
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.lease import Lease
+from fairlead_operator.reconcile import counting, drift, routers
+from fairlead_operator.reconcile.experimentfacts import Facts, inputs_reader, requests_reader
+from fairlead_operator.reconcile.experiments import Experimenter
 from fairlead_operator.reconcile.loop import Loop
 from fairlead_operator.reconcile.passes import Reconciler
 from fairlead_operator.settings import Settings
@@ -36,8 +42,26 @@ async def run(settings: Settings) -> None:
         )
         cluster = open_cluster.gated(lease)
         cache, metrics = Cache(), Metrics()
-        reconciler = Reconciler(cluster, cache, settings, metrics)
-        loop = Loop(cluster, cache, reconciler, lease, settings, metrics)
+        scraper = Scraper()
+        reconciler = Reconciler(
+            cluster,
+            cache,
+            settings,
+            metrics,
+            routers.reader(scraper),
+            drift.reader(scraper),
+            counting.counter(scraper),
+        )
+        recorder = Recorder(settings.recorder_url, settings.recorder_token_file)
+        facts = Facts(
+            cluster,
+            cache,
+            inputs_reader(scraper),
+            requests_reader(Direct(scraper)),
+            cluster_domain=settings.cluster_domain,
+        )
+        experimenter = Experimenter(cluster, cache, settings, metrics, recorder, facts)
+        loop = Loop(cluster, cache, reconciler, lease, settings, metrics, experimenter)
         async with (
             ports.serve(
                 stale=loop.stale,
@@ -46,6 +70,8 @@ async def run(settings: Settings) -> None:
                 health_port=settings.health_port,
                 metrics_port=settings.metrics_port,
             ),
+            scraper,
+            recorder,
             Watches(loop.observe, open_cluster.credentials, settings.namespaces),
         ):
             scope = ", ".join(settings.namespaces) or "the whole cluster"

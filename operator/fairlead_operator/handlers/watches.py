@@ -21,7 +21,7 @@ import kopf
 
 from fairlead_operator.handlers.storages import NoEssence, NoProgress
 from fairlead_operator.kube.client import Credentials
-from fairlead_operator.kube.kinds import CHILDREN, MODEL_DEPLOYMENT, Kind
+from fairlead_operator.kube.kinds import CHILDREN, EXPERIMENT, MODEL_DEPLOYMENT, Kind
 from fairlead_operator.planning import names
 
 log = logging.getLogger(__name__)
@@ -105,10 +105,10 @@ class Watches:
 def registry(
     observe: Observer, credentials: Callable[[], Awaitable[Credentials]]
 ) -> kopf.OperatorRegistry:
-    """Return a registry of watches over ModelDeployments and everything that they own."""
+    """Return a registry of watches over both kinds and everything that they own."""
     handlers = kopf.OperatorRegistry()
     kopf.on.login(registry=handlers, id="login")(_login(credentials))
-    for kind in (MODEL_DEPLOYMENT, *CHILDREN):
+    for kind in (MODEL_DEPLOYMENT, EXPERIMENT, *CHILDREN):
         kopf.on.event(
             kind.group or "",
             kind.version,

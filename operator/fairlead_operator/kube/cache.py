@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fairlead_operator.kube.kinds import BY_KIND, MODEL_DEPLOYMENT, Kind
+from fairlead_operator.kube.kinds import BY_KIND, EXPERIMENT, MODEL_DEPLOYMENT, Kind
 
 Key = tuple[str, str]
-"""Namespace and name of a ModelDeployment: the unit of work."""
+"""Namespace and name of a ModelDeployment or an Experiment: the unit of work."""
 
 _Ident = tuple[str, str, str]
 _REMEMBERED_DEAD = 4096
@@ -43,23 +43,32 @@ def _version(obj: Mapping[str, Any]) -> int:
 
 
 def _key(kind: Kind, obj: Mapping[str, Any]) -> Key | None:
-    if kind is MODEL_DEPLOYMENT:
+    if kind in (MODEL_DEPLOYMENT, EXPERIMENT):
         meta = obj.get("metadata") or {}
         return meta.get("namespace", ""), meta.get("name", "")
     return owner_key(obj)
 
 
+def claimed(obj: Mapping[str, Any]) -> set[Key]:
+    """Return the ModelDeployments whose revisions have a share of this one's address."""
+    traffic = (obj.get("status") or {}).get("traffic") or {}
+    namespace = (obj.get("metadata") or {}).get("namespace", "")
+    floors = traffic.get("floors") or ()
+    return {(namespace, each["modelDeployment"]) for each in floors if "modelDeployment" in each}
+
+
 @dataclass(slots=True)
 class Cache:
-    """Objects by kind, namespace and name; only ModelDeployments and what they control."""
+    """Objects by kind, namespace and name: ModelDeployments, what they control, Experiments."""
 
     _objects: dict[_Ident, dict[str, Any]] = field(default_factory=dict)
     _owned: dict[Key, set[_Ident]] = field(default_factory=dict)
+    _claims: dict[Key, set[Key]] = field(default_factory=dict)
     _dead: dict[str, int] = field(default_factory=dict)
     _touched: set[_Ident] | None = None
 
     def observe(self, obj: Mapping[str, Any], *, deleted: bool = False) -> Key | None:
-        """Take in one event and return the key that it concerns, if any.
+        """Take in one event and return the key of the ModelDeployment that it concerns, if any.
 
         Events may come late or twice: an older version never replaces a newer one, and what has
         been deleted does not come back. A watch by label says "deleted" of an object that only
@@ -68,6 +77,10 @@ class Cache:
         kind = BY_KIND.get(obj.get("kind", ""))
         if kind is None:
             return None
+        key = self._observe(kind, obj, deleted=deleted)
+        return None if kind is EXPERIMENT else key
+
+    def _observe(self, kind: Kind, obj: Mapping[str, Any], *, deleted: bool) -> Key | None:
         meta = obj.get("metadata") or {}
         ident = (kind.kind, meta.get("namespace", ""), meta.get("name", ""))
         before = self._objects.get(ident)
@@ -91,8 +104,11 @@ class Cache:
             return now
         self._forget(ident)
         self._objects[ident] = _trimmed(obj)
-        if kind is not MODEL_DEPLOYMENT:
+        if kind not in (MODEL_DEPLOYMENT, EXPERIMENT):
             self._owned.setdefault(now, set()).add(ident)
+        elif kind is MODEL_DEPLOYMENT:
+            for key in claimed(obj):
+                self._claims.setdefault(key, set()).add(now)
         return now
 
     def begin_listing(self) -> None:
@@ -125,10 +141,27 @@ class Cache:
         """Return the keys of all known ModelDeployments."""
         return [(i[1], i[2]) for i in self._objects if i[0] == MODEL_DEPLOYMENT.kind]
 
+    def experiment(self, key: Key) -> dict[str, Any] | None:
+        """Return the last known Experiment of this key."""
+        return self._objects.get((EXPERIMENT.kind, *key))
+
+    def experiments(self, namespace: str | None = None) -> list[dict[str, Any]]:
+        """Return the known Experiments, of one namespace or of all."""
+        return [
+            obj
+            for ident, obj in self._objects.items()
+            if ident[0] == EXPERIMENT.kind and namespace in (None, ident[1])
+        ]
+
     def children(self, key: Key) -> dict[tuple[str, str], dict[str, Any]]:
         """Return what this ModelDeployment controls, by kind and name."""
         idents = self._owned.get(key, set())
         return {(ident[0], ident[2]): self._objects[ident] for ident in sorted(idents)}
+
+    def claimants(self, key: Key) -> list[dict[str, Any]]:
+        """Return the ModelDeployments whose addresses have a revision of this one as an arm."""
+        found = (self.model_deployment(each) for each in sorted(self._claims.get(key, ())))
+        return [each for each in found if each is not None]
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -144,6 +177,9 @@ class Cache:
 
     def _forget(self, ident: _Ident) -> None:
         obj = self._objects.pop(ident, None)
+        if obj and ident[0] == MODEL_DEPLOYMENT.kind:
+            for each in claimed(obj):
+                self._claims.get(each, set()).discard((ident[1], ident[2]))
         key = owner_key(obj) if obj else None
         if key and key in self._owned:
             self._owned[key].discard(ident)

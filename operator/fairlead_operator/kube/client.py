@@ -18,6 +18,7 @@ from fairlead_operator.kube.kinds import Kind
 JSONObject = dict[str, Any]
 FIELD_MANAGER = "fairlead"
 _APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
 _REQUEST_TIMEOUT_S = 30.0
 _PAGE = 500
 
@@ -144,6 +145,10 @@ class Cluster:
         meta = manifest["metadata"]
         path = kind.path(meta["namespace"], meta["name"], sub)
         return await self._write("PATCH", path, manifest, content_type=_APPLY, force=force)
+
+    async def merge(self, kind: Kind, namespace: str, name: str, patch: JSONObject) -> JSONObject:
+        """Change some fields of an object; a `uid` among them makes it fail for another one."""
+        return await self._write("PATCH", kind.path(namespace, name), patch, content_type=_MERGE)
 
     async def create(self, kind: Kind, namespace: str, body: JSONObject) -> JSONObject:
         """Create an object."""

@@ -37,6 +37,7 @@ class Kind:
 
 
 MODEL_DEPLOYMENT = Kind("fairlead.dev", "v1alpha1", "ModelDeployment", "modeldeployments")
+EXPERIMENT = Kind("fairlead.dev", "v1alpha1", "Experiment", "experiments")
 DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 CONTROLLER_REVISION = Kind("apps", "v1", "ControllerRevision", "controllerrevisions")
 SERVICE = Kind("", "v1", "Service", "services")
@@ -46,6 +47,7 @@ EVENT = Kind("", "v1", "Event", "events")
 REPORTED_EVENT = Kind("events.k8s.io", "v1", "Event", "events")
 AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+JOB = Kind("batch", "v1", "Job", "jobs")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
 CHILDREN = (
@@ -55,7 +57,8 @@ CHILDREN = (
     SERVICE,
     AUTOSCALER,
     DISRUPTION_BUDGET,
+    JOB,
 )
 """Kinds that a ModelDeployment owns, in the order in which they are applied."""
 
-BY_KIND = {kind.kind: kind for kind in (MODEL_DEPLOYMENT, *CHILDREN)}
+BY_KIND = {kind.kind: kind for kind in (MODEL_DEPLOYMENT, EXPERIMENT, *CHILDREN)}

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from fairlead_operator.planning import names
+from fairlead_operator.planning import names, router
 from fairlead_operator.planning.podtemplate import GRPC_PORT, HTTP_PORT
 
 Manifest = dict[str, Any]
@@ -84,18 +84,51 @@ class Children:
 
     def revision_service(self, revision_hash: str) -> Manifest:
         """Return a revision's headless Service: its pods by name, ready or draining."""
-        return self._service(
-            names.revision_name(self._name, revision_hash),
-            revision_hash,
-            {"clusterIP": "None", "ports": _ports(HTTP_PORT)},
-            revision_hash,
-        )
+        spec = {
+            "clusterIP": "None",
+            "ports": _ports(HTTP_PORT),
+            "selector": names.selector(self._name, revision_hash),
+        }
+        name = names.revision_name(self._name, revision_hash)
+        return self._object("v1", "Service", name, {"spec": spec}, revision_hash)
 
-    def address(self, revision_hash: str) -> Manifest:
-        """Return the address: the Service that selects the revision that has all traffic."""
-        return self._service(
-            self._name, revision_hash, {"type": "ClusterIP", "ports": _ports(ADDRESS_PORT)}, None
+    def address(self, revision_hash: str | None) -> Manifest:
+        """Return the address: the Service that selects who answers.
+
+        Args:
+            revision_hash: The revision that has all traffic; None where the router has it.
+        """
+        selector = (
+            names.router_selector(self._name)
+            if revision_hash is None
+            else names.selector(self._name, revision_hash)
         )
+        spec = {"type": "ClusterIP", "ports": _ports(ADDRESS_PORT), "selector": selector}
+        return self._object("v1", "Service", self._name, {"spec": spec}, None)
+
+    def router(self, plan: router.Plan) -> list[Manifest]:
+        """Return the router's objects, in the order in which they are needed."""
+        name = names.router_name(self._name)
+        budget = {
+            "maxUnavailable": 1,
+            "selector": {"matchLabels": names.router_selector(self._name)},
+            "unhealthyPodEvictionPolicy": "AlwaysAllow",
+        }
+        bootstrap = {"data": {router.BOOTSTRAP: plan.bootstrap}}
+        return [
+            self._object(
+                "v1", "ConfigMap", router.bootstrap_name(self._name, plan), bootstrap, None
+            ),
+            self._object("v1", "ConfigMap", name, {"data": dict(plan.documents)}, None),
+            self._object(
+                "apps/v1",
+                "Deployment",
+                name,
+                {"spec": router.deployment_spec(self._name, plan)},
+                None,
+            ),
+            self._object("policy/v1", "PodDisruptionBudget", name, {"spec": budget}, None),
+        ]
 
     def autoscaler(
         self, revision_hash: str, scaling: Mapping[str, Any], *, min_replicas: int
@@ -146,11 +179,10 @@ class Children:
             revision_hash,
         )
 
-    def _service(
-        self, name: str, selected: str, spec: Manifest, revision_hash: str | None
-    ) -> Manifest:
-        body = {**spec, "selector": names.selector(self._name, selected)}
-        return self._object("v1", "Service", name, {"spec": body}, revision_hash)
+    def validation(self, revision_hash: str, spec: Manifest) -> Manifest:
+        """Return the Job that tries a revision out; it is made once and never changed."""
+        name = names.validation_name(self._name, revision_hash)
+        return self._object("batch/v1", "Job", name, {"spec": spec}, revision_hash)
 
     def _object(
         self, api_version: str, kind: str, name: str, body: Manifest, revision_hash: str | None

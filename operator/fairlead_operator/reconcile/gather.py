@@ -9,16 +9,25 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fairlead_operator.api.v1alpha1 import ModelSpec, RuntimeSpec, ScalingSpec
+from fairlead_operator.api.v1alpha1 import ModelSpec, ObjectivesSpec, RuntimeSpec, ScalingSpec
+from fairlead_operator.api.v1alpha1.rollout import RolloutSpec, ValidationSpec
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.kinds import EVENT, POD
 from fairlead_operator.planning import names
-from fairlead_operator.rollout import diagnosis
-from fairlead_operator.rollout.decide import satisfied
+from fairlead_operator.reconcile import counting, neighbourhood
+from fairlead_operator.reconcile.counting import Count
+from fairlead_operator.reconcile.neighbourhood import owned
+from fairlead_operator.reconcile.routers import ReadRouters
+from fairlead_operator.rollout import addressing, diagnosis, rolling, trial, wanted
+from fairlead_operator.rollout.capacity import satisfied
+from fairlead_operator.rollout.plan import Plan, parse
 from fairlead_operator.rollout.revision import Revision, State, from_status, instant
 from fairlead_operator.rollout.snapshot import Finding, Resolved, Snapshot
+from fairlead_operator.traffic.counts import Window
 
+_JOB_LABEL = "batch.kubernetes.io/job-name"
+"""What the Job controller writes on the pods of a Job."""
 _PODS_SPEAK_AFTER_S = 3.0
 """A pod that has just been made has nothing to tell yet."""
 
@@ -28,18 +37,35 @@ class SpecError(Exception):
 
 
 async def snapshot(
-    cluster: Cluster, cache: Cache, resource: Mapping[str, Any], now: dt.datetime
+    cluster: Cluster,
+    cache: Cache,
+    read_routers: ReadRouters,
+    count: Count,
+    resource: Mapping[str, Any],
+    now: dt.datetime,
 ) -> Snapshot:
     """Return the snapshot of one ModelDeployment.
+
+    Args:
+        cluster: Who is asked for pods, where they have something to tell.
+        cache: What the watches have seen.
+        read_routers: How router pods are asked, while there are any.
+        count: How evidence is read, while a rollout is judged.
+        resource: The ModelDeployment.
+        now: The instant of the pass.
 
     Raises:
         SpecError: The spec cannot be understood; the message names the field.
         KubeError: The API server could not be asked.
     """
     meta = resource["metadata"]
-    model, runtime, scaling = _spec(resource.get("spec"))
+    spec = resource.get("spec")
+    model, runtime, scaling, objectives = _spec(spec)
+    validation, plan = _plan(spec)
     known = [from_status(e) for e in (resource.get("status") or {}).get("revisions") or ()]
     revisions = tuple(revision for revision in known if revision is not None)
+    split, pinned, arms = neighbourhood.experiment(cache, resource)
+    others = wanted.neighbours(resource) | arms
     first = Snapshot(
         resource=resource,
         model=model,
@@ -47,19 +73,41 @@ async def snapshot(
         scaling=scaling,
         revisions=revisions,
         recognised=_recognise(revisions, model, runtime),
-        children=_owned(cache, resource),
+        children=owned(cache, resource),
+        objectives=objectives,
+        plan=plan,
+        validation_spec=validation,
+        router_always=isinstance(spec, Mapping) and spec.get("router") == "Always",
+        neighbours=neighbourhood.neighbours(cache, resource, others),
+        claims=neighbourhood.claims(cache, resource),
+        experiment=split,
+        pinned=pinned,
     )
-    wanted = next((r for r in revisions if r.hash == first.recognised), None)
-    if wanted is None:
+    if addressing.routed(first):
+        # Where they cannot be listed the pass fails, and everything stays as it is: no router and
+        # no news of routers are not the same.
+        selector = ",".join(f"{k}={v}" for k, v in names.router_selector(first.name).items())
+        pods = await cluster.list(POD, meta["namespace"], labels=selector)
+        told = await read_routers(pods)
+        first = dataclasses.replace(first, routers=told, router_pods=tuple(pods))
+    candidate = next((r for r in revisions if r.hash == first.recognised), None)
+    window = await _judged(cluster, first, candidate, count, now)
+    first = dataclasses.replace(first, evidence=window)
+    if candidate is None:
         return first
-    findings, resolved = await _ask_pods(cluster, first, wanted, meta["namespace"], now)
+    if rolling.validating(resource, candidate.hash, now):
+        name = names.validation_name(first.name, candidate.hash)
+        tried = await cluster.list(POD, meta["namespace"], labels=f"{_JOB_LABEL}={name}")
+        found = trial.outcome(first.children.get(("Job", name)), tried)
+        first = dataclasses.replace(first, validation=found)
+    findings, resolved = await _ask_pods(cluster, first, candidate, meta["namespace"], now)
     return dataclasses.replace(first, findings=findings, resolved=resolved)
 
 
 def serving(cache: Cache, resource: Mapping[str, Any]) -> bool:
     """Whether the revision that has the address, by status, has a ready replica."""
     found = Snapshot(
-        resource=resource, model={}, runtime={}, scaling={}, children=_owned(cache, resource)
+        resource=resource, model={}, runtime={}, scaling={}, children=owned(cache, resource)
     )
     entries = (resource.get("status") or {}).get("revisions") or ()
     revisions = [revision for entry in entries if (revision := from_status(entry)) is not None]
@@ -69,6 +117,26 @@ def serving(cache: Cache, resource: Mapping[str, Any]) -> bool:
 def with_resource(before: Snapshot, resource: Mapping[str, Any]) -> Snapshot:
     """Return the same snapshot of a resource whose status has been written since."""
     return dataclasses.replace(before, resource=resource)
+
+
+async def _judged(
+    cluster: Cluster,
+    found: Snapshot,
+    candidate: Revision | None,
+    count: Count,
+    now: dt.datetime,
+) -> Window | None:
+    """Read what both revisions of a rollout did since their split is live; else nobody is asked."""
+    meta = found.resource["metadata"]
+    address = f"{meta['namespace']}/{meta['name']}"
+    since = rolling.judged_since(found.resource, now)
+    stable = next((r for r in found.revisions if r.state is State.ACTIVE), None)
+    if since is None or stable is None or candidate is None:
+        return await count(address, None, now)
+    labels = f"{names.OWNER_LABEL}={meta['name']}"
+    models = await cluster.list(POD, meta["namespace"], labels=labels)
+    keys = (stable.child_name(found.name), candidate.child_name(found.name))
+    return await count(address, counting.pods(keys, found.router_pods, models), since)
 
 
 async def _ask_pods(
@@ -99,32 +167,28 @@ async def _ask_pods(
     return findings, {wanted.hash: told} if told else {}
 
 
-def _owned(cache: Cache, resource: Mapping[str, Any]) -> dict[tuple[str, str], Mapping[str, Any]]:
-    """Return the children of this very object, not of one that had its name before."""
-    meta = resource["metadata"]
-    return {
-        ident: live
-        for ident, live in cache.children((meta["namespace"], meta["name"])).items()
-        if any(
-            reference.get("uid") == meta["uid"]
-            for reference in live["metadata"].get("ownerReferences") or ()
-        )
-    }
+_Part = Mapping[str, Any]
+_Kind = ModelSpec | RuntimeSpec | ScalingSpec | ObjectivesSpec | RolloutSpec | ValidationSpec
 
 
-def _spec(spec: object) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
+def _spec(spec: object) -> tuple[_Part, _Part, _Part, _Part]:
     if not isinstance(spec, Mapping):
         raise SpecError("spec: an object is needed")
     return (
         _part(ModelSpec, spec, "model"),
         _part(RuntimeSpec, spec, "runtime"),
         _part(ScalingSpec, spec, "scaling"),
+        _part(ObjectivesSpec, spec, "objectives"),
     )
 
 
-def _part(
-    kind: type[ModelSpec | RuntimeSpec | ScalingSpec], spec: Mapping[str, Any], name: str
-) -> Mapping[str, Any]:
+def _plan(spec: object) -> tuple[_Part, Plan]:
+    given = spec if isinstance(spec, Mapping) else {}
+    _part(RolloutSpec, given, "rollout")
+    return _part(ValidationSpec, given, "validation"), parse(given)
+
+
+def _part(kind: type[_Kind], spec: Mapping[str, Any], name: str) -> _Part:
     given = spec.get(name)
     try:
         return _dump(kind.model_validate({} if given is None else given))
@@ -156,6 +220,6 @@ def _recognise(
     return None
 
 
-def _dump(model: ModelSpec | RuntimeSpec | ScalingSpec) -> Mapping[str, Any]:
+def _dump(model: _Kind) -> _Part:
     dumped: dict[str, Any] = model.model_dump(mode="json", by_alias=True, exclude_none=True)
     return dumped

@@ -8,9 +8,11 @@ import logging
 import random
 import time
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from fairlead_operator.kube.cache import Cache, Key
+from fairlead_operator.experiment import target
+from fairlead_operator.kube.cache import Cache, Key, claimed
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.errors import (
     ConflictError,
@@ -19,10 +21,10 @@ from fairlead_operator.kube.errors import (
     NotFoundError,
     NotLeaderError,
 )
-from fairlead_operator.kube.kinds import CHILDREN, MODEL_DEPLOYMENT
+from fairlead_operator.kube.kinds import CHILDREN, EXPERIMENT, MODEL_DEPLOYMENT, Kind
 from fairlead_operator.kube.lease import Lease
 from fairlead_operator.planning import names
-from fairlead_operator.reconcile.passes import Reconciler
+from fairlead_operator.reconcile.passes import Result
 from fairlead_operator.reconcile.queue import WorkQueue
 from fairlead_operator.settings import Settings
 from fairlead_operator.telemetry import Metrics, about
@@ -35,6 +37,25 @@ _FORBIDDEN_RETRY_S = 30.0
 _OURS = ",".join(f"{key}={value}" for key, value in names.MANAGED_BY.items())
 
 
+class Passes(Protocol):
+    """Runs the passes of one kind."""
+
+    async def run(self, key: Key) -> Result:
+        """Run one pass over a resource."""
+
+    async def refresh(self, key: Key) -> None:
+        """Read the resource anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """One kind of resource, its queue, and who runs its passes."""
+
+    kind: Kind
+    queue: WorkQueue[Key]
+    passes: Passes
+
+
 class Loop:
     """Everything that runs beside the watches; `run` ends only by cancellation."""
 
@@ -42,38 +63,79 @@ class Loop:
         self,
         cluster: Cluster,
         cache: Cache,
-        reconciler: Reconciler,
+        reconciler: Passes,
         lease: Lease,
         settings: Settings,
         metrics: Metrics,
+        experimenter: Passes | None = None,
     ) -> None:
+        """Take what the loop works with.
+
+        Args:
+            cluster: The API server.
+            cache: What the watches see.
+            reconciler: Runs the passes of ModelDeployments.
+            lease: Says whether this replica may work.
+            settings: The operator's settings.
+            metrics: Where it counts.
+            experimenter: Runs the passes of Experiments; None leaves them alone.
+        """
         self._cluster = cluster
         self._cache = cache
-        self._reconciler = reconciler
         self._lease = lease
         self._settings = settings
         self._metrics = metrics
         self.queue: WorkQueue[Key] = WorkQueue()
+        self.experiments: WorkQueue[Key] = WorkQueue()
+        self._reconciler = reconciler
+        self._experimenter = experimenter
         self._resynced_at: float | None = None
         self._started_at = time.monotonic()
         self._synced = asyncio.Event()
-        metrics.watch_queue(self.queue.depth, self._waiting_s)
+        metrics.watch_queue(self._depth, self._waiting_s)
         metrics.leader.set_function(lambda: float(lease.held()))
         metrics.resources.set_function(lambda: float(len(cache.model_deployments())))
 
     def observe(self, obj: Mapping[str, Any], *, deleted: bool) -> None:
-        """Take in one watch event: remember the object, make its owner's key due."""
+        """Take in one watch event: remember the object, make due whom it concerns."""
         key = self._cache.observe(obj, deleted=deleted)
-        if key is not None:
-            self.queue.add(key)
+        if obj.get("kind") == EXPERIMENT.kind:
+            self._observe_experiment(obj)
+            return
+        if key is None:
+            return
+        self.queue.add(key)
+        for arm in claimed(obj):
+            self.queue.add(arm)  # the address that it is an arm of wants other replicas of it
+        for other in self._cache.claimants(key):
+            self.queue.add((other["metadata"]["namespace"], other["metadata"]["name"]))
+        for each in self._cache.experiments(key[0]):
+            if key[1] in target.named(each):
+                self._add_experiment(each)
+
+    def _observe_experiment(self, obj: Mapping[str, Any]) -> None:
+        """Make an Experiment due, its arms, and the others that would have the same target."""
+        self._add_experiment(obj)
+        namespace = obj["metadata"]["namespace"]
+        wanted = target.named(obj)
+        for name in wanted:
+            self.queue.add((namespace, name))
+        for each in self._cache.experiments(namespace):
+            if target.named(each) & wanted:
+                self._add_experiment(each)
+
+    def _add_experiment(self, obj: Mapping[str, Any]) -> None:
+        if self._experimenter is not None:
+            self.experiments.add((obj["metadata"]["namespace"], obj["metadata"]["name"]))
 
     async def run(self) -> None:
         """Run the Lease, the resync and the workers."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._lease.run(), name="lease")
             group.create_task(self._resync_forever(), name="resync")
-            for number in range(self._settings.workers):
-                group.create_task(self._work(), name=f"worker-{number}")
+            for lane in self._lanes:
+                for number in range(self._settings.workers):
+                    group.create_task(self._work(lane), name=f"{lane.kind.plural}-{number}")
 
     def stale(self, now: float | None = None) -> str | None:
         """Say why the loop should be restarted, or None where it is alive."""
@@ -87,9 +149,20 @@ class Loop:
             return f"a key has been due for {age:.0f} s (limit {_QUEUE_STALE_S:.0f} s)"
         return None
 
+    @property
+    def _lanes(self) -> list[_Lane]:
+        lanes = [_Lane(MODEL_DEPLOYMENT, self.queue, self._reconciler)]
+        if self._experimenter is not None:
+            lanes.append(_Lane(EXPERIMENT, self.experiments, self._experimenter))
+        return lanes
+
     def _waiting_s(self) -> float:
         """For how long the oldest due key has been waiting for a replica that may work."""
-        return min(self.queue.age_s(), self._lease.held_for_s())
+        oldest = max(lane.queue.age_s() for lane in self._lanes)
+        return min(oldest, self._lease.held_for_s())
+
+    def _depth(self) -> int:
+        return sum(lane.queue.depth() for lane in self._lanes)
 
     def ready(self) -> bool:
         """Whether the caches are warm."""
@@ -100,14 +173,24 @@ class Loop:
         namespaces: tuple[str | None, ...] = self._settings.namespaces or (None,)
         listed: list[dict[str, Any]] = []
         self._cache.begin_listing()
-        for kind in (MODEL_DEPLOYMENT, *CHILDREN):
+        for kind in (MODEL_DEPLOYMENT, EXPERIMENT, *CHILDREN):
             for namespace in namespaces:
-                labels = "" if kind is MODEL_DEPLOYMENT else _OURS
-                listed += await self._cluster.list(kind, namespace, labels=labels)
+                listed += await self._listed(kind, namespace)
         for key in self._cache.replace_all(listed):
             self.queue.add(key)
+        for each in self._cache.experiments():
+            self._add_experiment(each)
         self._resynced_at = time.monotonic()
         self._synced.set()
+
+    async def _listed(self, kind: Kind, namespace: str | None) -> list[dict[str, Any]]:
+        labels = "" if kind in (MODEL_DEPLOYMENT, EXPERIMENT) else _OURS
+        try:
+            return await self._cluster.list(kind, namespace, labels=labels)
+        except NotFoundError:
+            if kind is not EXPERIMENT:
+                raise
+            return []  # its CRD is newer than the one of the models, and may not be there yet
 
     async def _resync_forever(self) -> None:
         while True:
@@ -122,43 +205,45 @@ class Loop:
             self._metrics.resyncs.labels("ok").inc()
             await asyncio.sleep(self._settings.resync_s * (0.9 + 0.2 * random.random()))  # noqa: S311
 
-    async def _work(self) -> None:
+    async def _work(self, lane: _Lane) -> None:
         await self._synced.wait()
         while True:
             await self._lease.acquired.wait()
-            key = await self.queue.get()
-            await self._one(key)
+            key = await lane.queue.get()
+            await self._one(lane, key)
 
-    async def _one(self, key: Key) -> None:
-        where = about(MODEL_DEPLOYMENT.kind, *key)
+    async def _one(self, lane: _Lane, key: Key) -> None:
+        where = about(lane.kind.kind, *key)
         started = time.perf_counter()
         try:
-            result = await asyncio.wait_for(self._reconciler.run(key), timeout=_PASS_TIMEOUT_S)
+            result = await asyncio.wait_for(lane.passes.run(key), timeout=_PASS_TIMEOUT_S)
         except NotLeaderError:
             # The next leader's resync finds the key; it only must not be lost for this replica.
-            self.queue.done(key, requeue_after_s=1.0)
+            lane.queue.done(key, requeue_after_s=1.0)
             self._count("not_leader", started)
         except (ConflictError, NotFoundError) as error:
             # Somebody wrote in between: the watch or this read brings the newer object.
             with contextlib.suppress(KubeError):
-                await self._reconciler.refresh(key)
-            delay = self.queue.failed(key)
+                await lane.passes.refresh(key)
+            delay = lane.queue.failed(key)
             self._count("conflict", started)
             log.info("stale, again in %.1f s: %s", delay, error, extra=where)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the key must not be lost
-            self._failed(key, error, where, started)
+            self._failed(lane, key, error, where, started)
         else:
-            self.queue.done(key, requeue_after_s=result.requeue_after_s)
+            lane.queue.done(key, requeue_after_s=result.requeue_after_s)
             self._count("changed" if result.changed else "unchanged", started)
             if result.changed:
                 log.info("reconciled: %s", "; ".join(result.changed), extra=where)
 
-    def _failed(self, key: Key, error: Exception, where: dict[str, Any], started: float) -> None:
+    def _failed(
+        self, lane: _Lane, key: Key, error: Exception, where: dict[str, Any], started: float
+    ) -> None:
         reason = _label(error)
         slow = _FORBIDDEN_RETRY_S if isinstance(error, ForbiddenError) else 0.0
-        delay = self.queue.failed(key, at_least_s=slow)
+        delay = lane.queue.failed(key, at_least_s=slow)
         self._metrics.errors.labels(reason).inc()
         self._count("failed", started)
         expected = isinstance(error, (KubeError, TimeoutError))

@@ -14,11 +14,18 @@ from fairlead_operator.kube.cache import Cache, Key
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.errors import ConflictError
 from fairlead_operator.kube.kinds import BY_KIND, MODEL_DEPLOYMENT
+from fairlead_operator.planning import names
 from fairlead_operator.planning.children import Manifest
-from fairlead_operator.reconcile import act, gather
+from fairlead_operator.reconcile import act, counting, gather, routers
+from fairlead_operator.reconcile.counting import Count
+from fairlead_operator.reconcile.drift import DriftKeeper, ReadDrift
+from fairlead_operator.reconcile.routers import ReadRouters
 from fairlead_operator.rollout import status as status_module
-from fairlead_operator.rollout.decide import Decision, Settled, decide, look_again_s
+from fairlead_operator.rollout.addressing import Kick
+from fairlead_operator.rollout.decide import Decision, decide, look_again_s
+from fairlead_operator.rollout.settled import Settled
 from fairlead_operator.rollout.snapshot import Finding
+from fairlead_operator.rollout.view import Note
 from fairlead_operator.settings import Settings
 from fairlead_operator.telemetry import Metrics
 
@@ -51,14 +58,28 @@ class Reconciler:
     """Runs passes; holds nothing between them but the cache."""
 
     def __init__(
-        self, cluster: Cluster, cache: Cache, settings: Settings, metrics: Metrics
+        self,
+        cluster: Cluster,
+        cache: Cache,
+        settings: Settings,
+        metrics: Metrics,
+        read_routers: ReadRouters,
+        read_drift: ReadDrift | None = None,
+        count: Count = counting.nobody,
     ) -> None:
+        self._read_routers = read_routers
+        self._drift = DriftKeeper(cluster, read_drift)
+        self._count = count
         self._cluster = cluster
         self._cache = cache
         self._metrics = metrics
         self._identity = settings.identity or "fairlead-operator"
         self._settled = Settled(
             runtime_image=settings.runtime_image,
+            router_image=settings.router_image,
+            settle_s=settings.settle_s,
+            cluster_domain=settings.cluster_domain,
+            recorder=settings.recorder_exposures or None,
             drain_s=settings.drain_s,
             connection_age_s=settings.connection_age_s,
         )
@@ -75,10 +96,13 @@ class Reconciler:
         """Run one pass; safe to repeat, and to stop between any two steps."""
         resource = self._cache.model_deployment(key)
         if resource is None or resource["metadata"].get("deletionTimestamp"):
+            self._metrics.rollouts.forget(key)
             return Result()  # the garbage collector removes the children, with or without us
         now = now or dt.datetime.now(dt.UTC)
         try:
-            snapshot = await gather.snapshot(self._cluster, self._cache, resource, now)
+            snapshot = await gather.snapshot(
+                self._cluster, self._cache, self._read_routers, self._count, resource, now
+            )
         except gather.SpecError as error:
             self._metrics.errors.labels(Reason.INVALID_SPEC.value).inc()
             serving = gather.serving(self._cache, resource)
@@ -88,15 +112,18 @@ class Reconciler:
             return Result(changed=await self._write_status(resource, new, now))
         changed: list[str] = []
         decision = decide(snapshot, self._settled, now)
+        told = decision.step.notes if decision.step is not None else ()
         if decision.freeze:
             # A revision's defaults are remembered before anything is made from them: an operator
             # that takes over between here and the end finds the same revision, not a new one.
-            new = status_module.compose(snapshot, decision, (), now)
-            changed += await self._write_status(resource, new, now)
+            new = status_module.compose(snapshot, decision, (), now, carried_out=False)
+            changed += await self._write_status(resource, new, now, told)
+            told = ()
             resource = self._cache.model_deployment(key) or resource
         elif _lacks(snapshot.children, decision) and not await self._still_there(resource):
             return Result()
-        done = await self._apply(snapshot.children, decision.manifests)
+        kicks = decision.address.kicks
+        done = await self._apply(snapshot.children, decision.manifests, kicks, snapshot.name)
         changed += done.changed
         if done.address is not None:
             # Nobody has got the address that could not be written, and nobody has left it.
@@ -105,11 +132,19 @@ class Reconciler:
             changed += await self._prune(snapshot.children, decision.prune)
         snapshot = gather.with_resource(snapshot, resource)
         unaddressed = done.address if ("Service", snapshot.name) not in snapshot.children else None
-        new = status_module.compose(snapshot, decision, done.problems, now, unaddressed=unaddressed)
-        changed += await self._write_status(resource, new, now)
+        self._metrics.rollouts.show(key, decision.step)
+        drift = await self._drift.observe(snapshot, decision.active, now)
+        new = status_module.compose(
+            snapshot, decision, done.problems, now, unaddressed=unaddressed, drift=drift
+        )
+        changed += await self._write_status(resource, new, now, told)
+        waits = (
+            self._requeue(resource, new, decision, done.problems, now),
+            self._drift.wait_s(snapshot, decision.active, now),
+        )
         return Result(
             changed=tuple(changed),
-            requeue_after_s=self._requeue(resource, new, decision, done.problems, now),
+            requeue_after_s=min((each for each in waits if each is not None), default=None),
         )
 
     async def _still_there(self, resource: Mapping[str, Any]) -> bool:
@@ -125,8 +160,11 @@ class Reconciler:
         self,
         children: Mapping[tuple[str, str], Mapping[str, Any]],
         manifests: tuple[Manifest, ...],
+        kicks: tuple[Kick, ...],
+        name: str,
     ) -> _Applied:
         done = _Applied()
+        documents = ("ConfigMap", names.router_name(name))
         for manifest in manifests:
             ident = (manifest["kind"], manifest["metadata"]["name"])
             try:
@@ -144,7 +182,19 @@ class Reconciler:
             if outcome.verb:
                 self._metrics.writes.labels(ident[0], outcome.verb).inc()
                 done.changed.append(f"{outcome.verb} {ident[0]} {ident[1]}")
+            if ident == documents and outcome.problem is None:
+                await self._tell(manifest["metadata"]["namespace"], kicks, done)
         return done
+
+    async def _tell(self, namespace: str, kicks: tuple[Kick, ...], done: _Applied) -> None:
+        for kick in kicks:
+            problem = await routers.tell(self._cluster, namespace, kick)
+            if problem is not None:
+                self._metrics.errors.labels(problem.reason).inc()
+                done.problems.append(problem)
+                continue
+            self._metrics.writes.labels("Pod", "told").inc()
+            done.changed.append(f"told Pod {kick.pod}")
 
     async def _refresh_child(self, manifest: Manifest, known: Mapping[str, Any] | None) -> None:
         """Read a child anew: it is not the one that the cache holds."""
@@ -172,7 +222,11 @@ class Reconciler:
         return changed
 
     async def _write_status(
-        self, resource: Mapping[str, Any], new: dict[str, Any], now: dt.datetime
+        self,
+        resource: Mapping[str, Any],
+        new: dict[str, Any],
+        now: dt.datetime,
+        told: tuple[Note, ...] = (),
     ) -> tuple[str, ...]:
         before = resource.get("status") or {}
         if not status_module.worth_writing(before, new, now):
@@ -191,7 +245,7 @@ class Reconciler:
         live = await self._cluster.apply(MODEL_DEPLOYMENT, body, "status")
         self._cache.observe(live)
         self._metrics.writes.labels(MODEL_DEPLOYMENT.kind, "status").inc()
-        for note in status_module.notes(before, new):
+        for note in (*told, *status_module.notes(before, new)):
             await events.post(
                 self._cluster,
                 live,

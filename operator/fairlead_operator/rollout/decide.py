@@ -1,7 +1,6 @@
 """The plan of one pass: which revisions live, which has the address, what to apply and delete.
 
-There is no canary here yet: a candidate takes the whole address when it is ready. Steps, weights
-and gates will stand between `Progressing` and `Active`; everything around them is in place.
+Whether and when a candidate gets traffic is the rollout's to say (`rolling`, `machine`).
 """
 
 from __future__ import annotations
@@ -13,8 +12,12 @@ from typing import Any
 
 from fairlead_operator.api.reasons import ConditionType
 from fairlead_operator.planning import names
-from fairlead_operator.planning.children import Children, Manifest, applied
-from fairlead_operator.planning.podtemplate import pod_template
+from fairlead_operator.planning.children import Manifest
+from fairlead_operator.rollout import addressing, rolling
+from fairlead_operator.rollout import manifests as objects
+from fairlead_operator.rollout import wanted as wanting
+from fairlead_operator.rollout.addressing import Address
+from fairlead_operator.rollout.capacity import satisfied
 from fairlead_operator.rollout.revision import (
     Revision,
     State,
@@ -22,21 +25,16 @@ from fairlead_operator.rollout.revision import (
     revision_hash,
     write_instant,
 )
+from fairlead_operator.rollout.settled import Settled
 from fairlead_operator.rollout.snapshot import ChildKey, Snapshot
+from fairlead_operator.rollout.view import RolloutMove
+from fairlead_operator.rollout.wanted import Desired
+from fairlead_operator.traffic.states import Memory
 
 _LOOK_AGAIN_S = 5.0
 _LOOK_AGAIN_LIMIT_S = 60.0
 _PATIENCE = 10  # a wait of some seconds is looked at again after a tenth of that
 _DRAINING_LIMIT = 6  # with a long drain and many updates, status has to hold them all
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """What of the operator's settings a decision depends on."""
-
-    runtime_image: str
-    drain_s: float
-    connection_age_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +49,11 @@ class Decision:
         prune: Objects of ours to delete, in this order.
         freeze: Whether `revisions` holds one that status must remember before anything is made.
         requeue_after_s: When to look again without being woken.
+        desired: What is desired of the address.
+        address: What is to become of it in this pass.
+        memory: What status is to remember of it, once all that was carried out.
+        step: What the rollout wants; None where it was not asked.
+        dormant: Whether the wanted revision has no pods yet, or no more.
     """
 
     revisions: tuple[Revision, ...]
@@ -60,6 +63,11 @@ class Decision:
     prune: tuple[ChildKey, ...]
     freeze: bool
     requeue_after_s: float | None
+    desired: Desired
+    address: Address
+    memory: Memory
+    step: RolloutMove | None = None
+    dormant: bool = False
 
 
 def decide(
@@ -77,28 +85,55 @@ def decide(
     wanted, fresh = _wanted(snapshot, known, settled, now)
     known[wanted.hash] = wanted
     active = next((r for r in known.values() if r.state is State.ACTIVE), None)
-
-    if fresh or not may_move:
-        pass  # status has to remember a revision before anything is made of it
-    elif active is None or active.hash == wanted.hash:
-        wanted = _first(snapshot, wanted, now)
-    elif _may_take_over(snapshot, wanted, active):
-        until = write_instant(now + dt.timedelta(seconds=settled.drain_s))
-        known[active.hash] = active.to(State.DRAINING, drain_until=until)
-        wanted = wanted.to(State.ACTIVE, active_at=write_instant(now), drain_until=None)
+    memory = addressing.remembered(snapshot, now)
+    step = None
+    if wanting.by_others(snapshot, active):
+        desired = wanting.desired(snapshot, settled, active, tuple(known.values()), memory)
+        if active is None and not fresh and may_move:
+            wanted = _first(snapshot, wanted, now)
+    else:
+        wanted = rolling.with_capacity(snapshot, wanted, active, memory)
+        # Status has to remember a revision before anybody gets anything from it.
+        held = fresh or not may_move
+        step = rolling.move(snapshot, active, wanted, memory, now, new=held)
+        wanted = rolling.measured(snapshot, wanted, step)
+        desired = rolling.desired(step, snapshot, settled, active, wanted, memory)
+        if step.promote and may_move:
+            if active is not None and active.hash != wanted.hash:
+                known[active.hash] = active.to(State.DRAINING, drain_until=None)
+            wanted = wanted.to(State.ACTIVE, active_at=write_instant(now), drain_until=None)
+            desired = Desired()
+    if desired.promote:  # it is to land on as much as the stable had when the split began
+        wanted = _with_capacity(wanted, desired, memory.at_start)
     known[wanted.hash] = wanted
 
-    alive = _alive(known, wanted, now)
-    holder = next((r for r in alive if r.state is State.ACTIVE), None)
-    manifests = _manifests(snapshot, alive, holder or wanted, settled)
+    holder = next((r for r in known.values() if r.state is State.ACTIVE), None)
+    address = addressing.decide(snapshot, settled, holder or wanted, desired, memory, now)
+    if not desired.promote:
+        floor = address.move.floors.get(wanted.child_name(snapshot.name), 1)
+        wanted = known[wanted.hash] = _with_capacity(wanted, desired, floor)
+    alive = _alive(snapshot, known, wanted, address, settled, now)
+    dormant = _dormant(snapshot, wanted, step, address)
+    manifests = objects.manifests(snapshot, alive, address, settled, dormant=dormant)
+    kept = None
+    if step is not None:
+        job = rolling.job(snapshot, wanted, step, settled)
+        manifests[:0] = job.manifests
+        kept = job.kept
+    moved = may_move or address.move.select == snapshot.selected
     return Decision(
         revisions=alive,
         wanted=wanted,
         active=holder,
         manifests=tuple(manifests),
-        prune=_prune(snapshot, manifests),
+        prune=objects.prune(snapshot, manifests, kept=kept),
         freeze=fresh,
-        requeue_after_s=_requeue_after(snapshot, alive, wanted, now),
+        requeue_after_s=_requeue_after(snapshot, alive, wanted, address, step, now),
+        desired=desired,
+        address=address,
+        memory=address.move.memory if moved else memory,
+        step=step,
+        dormant=dormant,
     )
 
 
@@ -153,131 +188,78 @@ def _first(snapshot: Snapshot, wanted: Revision, now: dt.datetime) -> Revision:
     return wanted.to(State.ACTIVE, active_at=write_instant(now), drain_until=None)
 
 
-def _may_take_over(snapshot: Snapshot, wanted: Revision, active: Revision) -> bool:
-    if snapshot.replicas(active)[1] == 0:
-        return snapshot.replicas(wanted)[1] >= 1  # nobody serves: any ready pod is better
-    return satisfied(snapshot, wanted)
+def _dormant(
+    snapshot: Snapshot,
+    wanted: Revision,
+    step: RolloutMove | None,
+    address: Address,
+) -> bool:
+    """Whether the wanted revision has no pods: it is not validated yet, or was rolled back."""
+    key = wanted.child_name(snapshot.name)
+    if wanted.state is State.ACTIVE or key in snapshot.claims or key in address.arms:
+        return False
+    if step is None:
+        return wanting.by_hand(snapshot.resource) is None
+    return not step.start
 
 
-def satisfied(snapshot: Snapshot, revision: Revision) -> bool:
-    """Whether a revision has as many ready replicas as it needs where it stands."""
-    return snapshot.replicas(revision)[1] >= needed_replicas(snapshot, revision)
+def _with_capacity(wanted: Revision, desired: Desired, replicas: int) -> Revision:
+    """Return the candidate with the replicas that it needs: for everything, or for its share."""
+    if wanted.state is not State.PROGRESSING:
+        return wanted
+    if desired.promote:
+        replicas = max(wanted.required_replicas, replicas)
+    return wanted.to(wanted.state, required_replicas=max(1, replicas))
 
 
-def needed_replicas(snapshot: Snapshot, revision: Revision) -> int:
-    """Return the ready replicas that a revision needs: a candidate as many as it will replace."""
-    if revision.state is State.PROGRESSING:
-        return min(max(snapshot.min_replicas, revision.required_replicas), _ceiling(snapshot))
-    return snapshot.min_replicas
-
-
-def _ceiling(snapshot: Snapshot) -> int:
-    return max(snapshot.min_replicas, int(snapshot.scaling.get("maxReplicas") or 1))
-
-
-def _alive(known: dict[str, Revision], wanted: Revision, now: dt.datetime) -> tuple[Revision, ...]:
-    living = [r for r in known.values() if _lives(r, wanted, now)]
-    draining = [r for r in living if r.state is State.DRAINING]
+def _alive(
+    snapshot: Snapshot,
+    known: dict[str, Revision],
+    wanted: Revision,
+    address: Address,
+    settled: Settled,
+    now: dt.datetime,
+) -> tuple[Revision, ...]:
+    """Return the revisions that live on; the drain of one begins when no address needs it."""
+    in_use = address.in_use | snapshot.claims.keys()
+    until = write_instant(now + dt.timedelta(seconds=settled.drain_s))
+    living: list[Revision] = []
+    for revision in known.values():
+        used = revision.child_name(snapshot.name) in in_use
+        if revision.hash == wanted.hash or revision.state is State.ACTIVE:
+            living.append(revision)
+        elif used:
+            living.append(revision.to(State.DRAINING, drain_until=None))
+        elif revision.state is State.DRAINING:
+            left = revision.drain_until or until
+            if now < instant(left):
+                living.append(revision.to(State.DRAINING, drain_until=left))
+        # Else a candidate that the spec no longer asks for, which never had traffic.
+    draining = [r for r in living if r.state is State.DRAINING and r.drain_until]
     draining.sort(key=lambda r: r.drain_until or "")
     tired = {r.hash for r in draining[:-_DRAINING_LIMIT]}
     return tuple(r for r in living if r.hash not in tired)
 
 
-def _lives(revision: Revision, wanted: Revision, now: dt.datetime) -> bool:
-    if revision.hash == wanted.hash or revision.state is State.ACTIVE:
-        return True
-    if revision.state is State.DRAINING and revision.drain_until:
-        return now < instant(revision.drain_until)
-    return False  # a candidate that the spec no longer asks for never had traffic
-
-
-def _manifests(
-    snapshot: Snapshot, alive: tuple[Revision, ...], addressed: Revision, settled: Settled
-) -> list[Manifest]:
-    make = Children(snapshot.resource)
-    manifests: list[Manifest] = []
-    for revision in alive:
-        template = _template(snapshot, revision, settled, make)
-        manifests.append(make.frozen_template(revision.hash, template))
-        if revision.digest and not revision.model.get("digest"):
-            manifests.append(make.digest(revision.hash, revision.digest))
-        manifests.append(make.deployment(revision.hash, template))
-        manifests.append(make.revision_service(revision.hash))
-        if revision.state is State.DRAINING:
-            continue  # without an autoscaler it keeps the pods that still have connections
-        least = needed_replicas(snapshot, revision)
-        manifests.append(make.autoscaler(revision.hash, snapshot.scaling, min_replicas=least))
-    manifests.append(make.disruption_budget())
-    manifests.append(make.address(addressed.hash))
-    return manifests
-
-
-def _template(
-    snapshot: Snapshot, revision: Revision, settled: Settled, make: Children
-) -> dict[str, Any]:
-    """Return the template as first rendered; only a revision without one gets a new rendering."""
-    name = revision.child_name(snapshot.name)
-    frozen = snapshot.children.get(("ControllerRevision", name))
-    if frozen is not None:
-        template = (frozen.get("data") or {}).get("template")
-        if isinstance(template, dict):
-            return template
-    rendered = _rendered(snapshot, revision, settled)
-    running = snapshot.children.get(("Deployment", name))
-    if running is None or applied(running) == applied(make.deployment(revision.hash, rendered)):
-        return rendered
-    # Somebody removed the frozen template, and this operator would render another one: what runs
-    # is the best copy that there is.
-    return dict(running["spec"]["template"])
-
-
-def _rendered(snapshot: Snapshot, revision: Revision, settled: Settled) -> dict[str, Any]:
-    return pod_template(
-        name=snapshot.name,
-        revision_hash=revision.hash,
-        version=revision.version,
-        image=revision.image,
-        model=revision.model,
-        runtime=revision.runtime,
-        connection_age_s=settled.connection_age_s,
-    )
-
-
-_PRUNE_ORDER = (
-    "HorizontalPodAutoscaler",  # first, or it would scale up what is going
-    "Deployment",
-    "Service",
-    "ConfigMap",
-    "ControllerRevision",
-    "PodDisruptionBudget",
-)
-
-
-def _prune(snapshot: Snapshot, manifests: list[Manifest]) -> tuple[ChildKey, ...]:
-    keep = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests}
-    gone = [
-        key
-        for key, live in snapshot.children.items()
-        if key not in keep and _made_here(live) and not live["metadata"].get("deletionTimestamp")
-    ]
-    return tuple(sorted(gone, key=lambda key: (_PRUNE_ORDER.index(key[0]), key[1])))
-
-
-def _made_here(live: Mapping[str, Any]) -> bool:
-    """Whether the operator made it: a user's own object may name us as its owner as well."""
-    labels = live["metadata"].get("labels") or {}
-    return applied(live) is not None or names.MANAGED_BY.items() <= labels.items()
-
-
 def _requeue_after(
-    snapshot: Snapshot, alive: tuple[Revision, ...], wanted: Revision, now: dt.datetime
+    snapshot: Snapshot,
+    alive: tuple[Revision, ...],
+    wanted: Revision,
+    address: Address,
+    step: RolloutMove | None,
+    now: dt.datetime,
 ) -> float | None:
     times = [
         max(0.0, (instant(revision.drain_until) - now).total_seconds())
         for revision in alive
         if revision.state is State.DRAINING and revision.drain_until
     ]
-    if not satisfied(snapshot, wanted):
+    if address.move.wake_s is not None:
+        times.append(address.move.wake_s)
+    if step is not None and step.wake_s is not None:
+        times.append(step.wake_s)
+    started = step is None or step.start or wanted.state is State.ACTIVE
+    if started and not satisfied(snapshot, wanted):
         # Pods tell why they do not start in words that no watch of ours brings.
         times.append(look_again_s(snapshot.resource, wanted.created_at, now))
     return min(times) if times else None

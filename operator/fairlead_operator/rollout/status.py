@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from fairlead_operator.api.reasons import ConditionType, Reason
 from fairlead_operator.planning import names
-from fairlead_operator.rollout import diagnosis
-from fairlead_operator.rollout.decide import Decision, needed_replicas, satisfied
+from fairlead_operator.rollout import diagnosis, reporting, sharing
+from fairlead_operator.rollout import drift as drifting
+from fairlead_operator.rollout.capacity import needed_replicas, satisfied
+from fairlead_operator.rollout.decide import Decision
+from fairlead_operator.rollout.drift import DriftView
 from fairlead_operator.rollout.revision import State, instant, to_status, write_instant
 from fairlead_operator.rollout.snapshot import Finding, Snapshot
+from fairlead_operator.rollout.view import Note
 
 MEASURED_EVERY_S = 60.0
 """Measured values alone are written no oftener than this."""
 
 _MEASURED = ("replicas", "measuredAt")
 _MEASURED_OF_REVISION = ("replicas", "readyReplicas")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """An Event to post: what changed from one status to the next."""
-
-    reason: str
-    message: str
-    warning: bool = False
 
 
 def compose(
@@ -37,6 +31,8 @@ def compose(
     now: dt.datetime,
     *,
     unaddressed: Finding | None = None,
+    carried_out: bool = True,
+    drift: DriftView | None = None,
 ) -> dict[str, Any]:
     """Return the whole status.
 
@@ -46,6 +42,8 @@ def compose(
         problems: What the API server refused, or what is in the way, in this pass.
         now: The instant of the pass.
         unaddressed: Why there is no address of ours, where there is none.
+        carried_out: False where nothing of the decision has been done yet.
+        drift: What is known of drift; None where nothing is counted.
     """
     before = snapshot.resource.get("status") or {}
     shown = decision.active or decision.wanted
@@ -57,6 +55,7 @@ def compose(
         "conditions": _conditions(snapshot, decision, problems, unaddressed, now),
         "revisions": [
             to_status(revision, snapshot.name, *snapshot.replicas(revision))
+            | reporting.sizing(snapshot, revision)
             for revision in decision.revisions
         ],
         "version": shown.version,
@@ -69,12 +68,23 @@ def compose(
     if candidate is not None:
         status["candidateRevision"] = names.short(candidate.hash)
         status["candidate"] = candidate.version
-        status["weight"] = 0
+    memory = decision.memory if carried_out else decision.address.before
+    if candidate is not None:
+        status["weight"] = sharing.percent(memory, candidate.child_name(snapshot.name))
+    traffic = sharing.to_status(snapshot, decision.address, memory)
+    if traffic is not None:
+        status["traffic"] = traffic
+    if drift is not None:
+        found = drifting.condition(drift, drifting.present(before))
+        status["drift"] = drifting.word(found, drift)
+        status["conditions"] += _dated([found], snapshot.resource, meta["generation"], now)
+    elif not carried_out and before.get("drift"):
+        status["drift"] = before["drift"]
+        status["conditions"].append(drifting.present(before))
     status["reason"] = next(
         c["reason"] for c in status["conditions"] if c["type"] == ConditionType.READY.value
     )
-    if before.get("lastAction"):
-        status["lastAction"] = before["lastAction"]
+    status |= reporting.fields(before, decision.step)
     return status
 
 
@@ -155,6 +165,8 @@ def notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Note]:
     for key in old.keys() - new.keys():
         label = f"revision {old[key]['name']} (version {old[key]['version']})"
         found.append(Note(reason="RevisionRemoved", message=f"{label} is no longer needed"))
+    found += sharing.notes(before.get("traffic"), after.get("traffic"))
+    found += drifting.notes(before, after)
     ready_before, ready = _ready(before), _ready(after)
     # Not the message: it may have a number in it that is another one with each look.
     told = ("status", "reason", "observedGeneration")
@@ -166,7 +178,18 @@ def notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Note]:
     return found
 
 
-_QUIET = frozenset({Reason.PROGRESSING.value})
+_QUIET = frozenset(
+    {
+        Reason.PROGRESSING.value,
+        Reason.TRAFFIC_SPLIT.value,
+        Reason.ROUTER_NOT_READY.value,
+        Reason.SETTLING.value,
+        Reason.VALIDATING.value,
+        Reason.ROLLOUT_PROGRESSING.value,
+        Reason.ROLLOUT_PAUSED.value,
+        Reason.ROLLING_BACK.value,
+    }
+)
 
 
 def _conditions(
@@ -198,7 +221,13 @@ def _verdict(snapshot: Snapshot, decision: Decision, problems: Sequence[Finding]
     wanted, active = decision.wanted, decision.active
     if problems:
         return problems[0]
+    held = decision.desired.problem or decision.address.finding
+    rollout = reporting.finding(snapshot, decision.step, wanted, held)
+    if rollout is not None:
+        return rollout
     if wanted.state is State.ACTIVE and satisfied(snapshot, wanted):
+        if held is not None:
+            return held
         text = f"version {wanted.version} has the address and all replicas that it needs"
         return Finding(reason=Reason.READY.value, message=text, stalled=False)
     finding = snapshot.findings.get(wanted.hash)
@@ -217,6 +246,13 @@ def _verdict(snapshot: Snapshot, decision: Decision, problems: Sequence[Finding]
             message=f"{prefix}: {finding.message}{kept}",
             stalled=finding.stalled or overdue,
         )
+    if held is not None:
+        return held
+    if wanted.state is not State.ACTIVE and active is not None:
+        share = sharing.percent(decision.memory, wanted.child_name(snapshot.name))
+        if share and satisfied(snapshot, wanted):
+            text = f"{prefix} (version {wanted.version}) has {share} % of the traffic"
+            return Finding(reason=Reason.TRAFFIC_SPLIT.value, message=text, stalled=False)
     needed = needed_replicas(snapshot, wanted)
     noun = "replica" if needed == 1 else "replicas"
     if wanted.state is State.ACTIVE:
@@ -263,6 +299,8 @@ def _ready(status: Mapping[str, Any]) -> dict[str, Any]:
 
 def _without_measured(status: Mapping[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in status.items() if key not in _MEASURED}
+    if "rollout" in rest:
+        rest["rollout"] = reporting.decided(rest["rollout"])
     rest["conditions"] = [
         {key: value for key, value in condition.items() if key != "message"}
         for condition in status.get("conditions") or ()
@@ -275,7 +313,7 @@ def _without_measured(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _measured(status: Mapping[str, Any]) -> list[Any]:
-    values: list[Any] = [status.get("replicas")]
+    values: list[Any] = [status.get("replicas"), status.get("rollout")]
     values += [condition.get("message") for condition in status.get("conditions") or ()]
     for entry in status.get("revisions") or ():
         values.extend(entry.get(field) for field in _MEASURED_OF_REVISION)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from fairlead_operator.stats import special
-from fairlead_operator.stats.aggregates import Binary
+from fairlead_operator.stats.aggregates import Binary, Estimate
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 # Where the densities have their mass; each arm's own quantiles cut the line into panels, so that
@@ -22,6 +22,8 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
 _CUTS = np.array(
     [1e-15, 1e-12, 1e-9, 1e-7, 1e-5, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5], dtype=np.float64
 )
+
+_NORMAL_CUTS = np.array([-9, -6, -4.5, -3, -2, -1.2, -0.5, 0, 0.5, 1.2, 2, 3, 4.5, 6, 9], float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,47 @@ def probability_to_be_best(
     return Best(
         probabilities=tuple(float(p) for p in probabilities),
         expected_losses=tuple(max(0.0, top - a / (a + b)) for a, b in shapes),
+    )
+
+
+def best_of_means(
+    arms: Sequence[Estimate], *, goal: Literal["increase", "decrease"] = "increase"
+) -> Best:
+    """Return the posterior probability that an arm has the best mean, by quadrature.
+
+    Under a flat prior a mean is normal around its estimate: right for many units, as the central
+    limit theorem is. For rates of one epoch `probability_to_be_best` is exact.
+
+    Args:
+        arms: At least one, each with a standard error above 0.
+        goal: Whether a high or a low mean is good.
+
+    Raises:
+        ValueError: No arms, or one without a standard error.
+    """
+    if not arms or any(arm.standard_error <= 0 for arm in arms):
+        raise ValueError("each arm needs a standard error above 0, and there must be one")
+    sign = 1 if goal == "increase" else -1
+    shapes = [(sign * arm.value, arm.standard_error) for arm in arms]
+    cuts = [value + error * _NORMAL_CUTS for value, error in shapes]
+    edges = np.unique(np.concatenate(cuts))
+    half = np.diff(edges)[:, None] / 2
+    nodes = (edges[:-1, None] + half * (1 + _NODES)).ravel()
+    weights = (half * _WEIGHTS).ravel()
+    scaled = np.array([(nodes - value) / error for value, error in shapes])
+    below = special.normal_cdf(scaled)
+    errors = np.array([[error] for _, error in shapes])
+    masses = np.exp(-np.square(scaled) / 2) / (errors * math.sqrt(2 * math.pi)) * weights
+    others = np.array(
+        [np.prod(np.delete(below, index, axis=0), axis=0) for index in range(len(arms))]
+    )
+    probabilities = np.sum(masses * others, axis=1)
+    probabilities = probabilities / probabilities.sum()
+    # E[max] = the last edge minus the integral of P(max <= x): all mass lies between the edges.
+    top = float(edges[-1] - np.sum(weights * np.prod(below, axis=0)))
+    return Best(
+        probabilities=tuple(float(p) for p in probabilities),
+        expected_losses=tuple(max(0.0, top - value) for value, _ in shapes),
     )
 
 

@@ -86,6 +86,35 @@ def stratify(control: Sequence[Aggregate], treatment: Sequence[Aggregate]) -> St
     )
 
 
+def averages(arms: Sequence[Sequence[Aggregate]]) -> tuple[Estimate | None, ...]:
+    """Return the means of any number of arms, averaged over epochs with the same weights for all.
+
+    The weights are 1 / (sum of 1/n over the arms), for two arms those of `stratify`. Epochs in
+    which an arm has no estimate are left out; without any the means are None.
+
+    Args:
+        arms: Each arm's aggregates by epoch.
+
+    Raises:
+        ValueError: The arms have different numbers of epochs.
+    """
+    if len({len(arm) for arm in arms}) > 1:
+        raise ValueError("all arms need the same epochs")
+    parts: list[tuple[float, list[Estimate]]] = []
+    for epoch in zip(*arms, strict=True):
+        found = [one.estimate() for one in epoch]
+        known = [estimate for estimate in found if estimate is not None]
+        if len(known) == len(arms):
+            parts.append((1 / math.fsum(1 / one.count for one in epoch), known))
+    if not parts:
+        return (None,) * len(arms)
+    whole = math.fsum(weight for weight, _ in parts)
+    shares = [weight / whole for weight, _ in parts]
+    return tuple(
+        _average(shares, [estimates[index] for _, estimates in parts]) for index in range(len(arms))
+    )
+
+
 def _average(shares: Sequence[float], estimates: Sequence[Estimate]) -> Estimate:
     pairs = list(zip(shares, estimates, strict=True))
     return Estimate(

@@ -16,8 +16,9 @@ class Adjusted:
     Attributes:
         p_values: Adjusted p-values; None where the test had none.
         rejected: Whether each null is rejected.
-        levels: The level at which each test stood alone was judged. An interval at this level
-            belongs to the decision. Undefined tests have the family's smallest.
+        levels: The level at which each test was judged, Holm's to its first failure and the same
+            for all that come after. An interval at this level excludes the null exactly where it is
+            rejected. Undefined tests have the family's smallest.
     """
 
     p_values: tuple[float | None, ...]
@@ -48,13 +49,15 @@ def holm(p_values: Sequence[float | None], alpha: float = 0.05) -> Adjusted:
     adjusted: list[float | None] = [None] * m
     levels = [alpha / max(m, 1)] * m
     largest = 0.0
+    rejections = 0
     for rank, index in enumerate(_order(p_values)):
         p = p_values[index]
         if p is None:
             break
         largest = max(largest, min(1.0, (m - rank) * p))
         adjusted[index] = largest
-        levels[index] = alpha / (m - rank)
+        levels[index] = alpha / (m - rejections)
+        rejections += largest <= alpha
     return Adjusted(
         p_values=tuple(adjusted),
         rejected=tuple(p is not None and p <= alpha for p in adjusted),

@@ -122,6 +122,7 @@ def confidence_sequence(
     alpha: float = 0.05,
     expected_units: float = DEFAULT_EXPECTED_UNITS,
     null: float = 0.0,
+    tuned_for: float | None = None,
 ) -> ConfidenceSequence:
     """Return the confidence sequence of one estimate at this look.
 
@@ -131,11 +132,14 @@ def confidence_sequence(
         alpha: The level of the interval.
         expected_units: Units at which a decision is expected; fixed before the first look.
         null: The value that the e-value speaks against.
+        tuned_for: The level for which it is tightest at the expected units, fixed before the first
+            look; alpha where None. With several arms alpha is a step of Holm's, which moves.
 
     Raises:
         ValueError: alpha is not between 0 and 1, or a number of units is not positive.
     """
-    rho = tuning(alpha, expected_units)
+    check_share(alpha, "alpha")
+    rho = tuning(alpha if tuned_for is None else tuned_for, expected_units)
     if estimate is None or estimate.standard_error == 0:
         return ConfidenceSequence(
             estimate=estimate, interval=None, log_e=0.0, p_value=1.0, alpha=alpha, units=units
@@ -161,6 +165,7 @@ def compare(
     *,
     alpha: float = 0.05,
     expected_units: float = DEFAULT_EXPECTED_UNITS,
+    tuned_for: float | None = None,
 ) -> Comparison:
     """Return the difference and the lift of a treatment at this look, with their intervals.
 
@@ -173,19 +178,25 @@ def compare(
         units: Units of both arms together, or `epochs.Stratified.units`.
         alpha: The level of the intervals.
         expected_units: Units at which a decision is expected; fixed before the first look.
+        tuned_for: As in `confidence_sequence`.
 
     Raises:
         ValueError: alpha is not between 0 and 1, or a number of units is not positive.
     """
     judged = confidence_sequence(
-        difference(control, treatment), units, alpha=alpha, expected_units=expected_units
+        difference(control, treatment),
+        units,
+        alpha=alpha,
+        expected_units=expected_units,
+        tuned_for=tuned_for,
     )
     lift: float | None = None
     lift_interval: Interval | None = None
     if control is not None and treatment is not None and control.value > 0:
         lift = treatment.value / control.value - 1
         if judged.interval is not None:
-            half = float(radius(units, tuning(alpha, expected_units), alpha))
+            rho = tuning(alpha if tuned_for is None else tuned_for, expected_units)
+            half = float(radius(units, rho, alpha))
             lift_interval = fieller(control, treatment, half)
     return Comparison(difference=judged, lift=lift, lift_interval=lift_interval)
 

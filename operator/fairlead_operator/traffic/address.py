@@ -13,9 +13,9 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterable
 
-from fairlead_operator.traffic import documents, slots, weights
+from fairlead_operator.traffic import changes, documents, slots, weights
 from fairlead_operator.traffic.documents import Configuration
-from fairlead_operator.traffic.split import Arm, Settings, Split, only
+from fairlead_operator.traffic.split import Settings, Split, only
 from fairlead_operator.traffic.states import (
     ROUTER,
     Hold,
@@ -45,10 +45,8 @@ class _Pass:
         self.settings = settings
         self.timing = timing
         self.now = now
-        self.memory = _observed(view, now)
-        if view.want.router and self.memory.state is State.DIRECT:
-            start = view.replicas.get(view.want.stable.key, 0)
-            self.memory = dataclasses.replace(self.memory, at_start=max(start, view.want.least))
+        self.routers = tuple(router for router in view.routers if not router.going)
+        self.memory = _counted(_observed(view, now), view)
 
     def step(self) -> Move:
         match self.memory.state:
@@ -79,11 +77,12 @@ class _Pass:
 
     def _starting(self) -> Move:
         memory = self._with(State.STARTING, self._base())
-        waiting = [r.name for r in self.view.routers if not (r.ready and self._took(r, memory))]
-        ready = len(self.view.routers) - len(waiting)
+        waiting = [r.name for r in self.routers if not (r.ready and self._took(r, memory))]
+        ready = len(self.routers) - len(waiting)
         if waiting or ready < max(1, self.view.routers_wanted):
             text = f"{ready} of {self.view.routers_wanted} routers are ready for the address"
-            return self._move(memory, self.want.stable.key, Hold.ROUTER_NOT_READY, text, _SOON_S)
+            wake = self._patience(memory)
+            return self._move(memory, self.want.stable.key, Hold.ROUTER_NOT_READY, text, wake)
         flipped = dataclasses.replace(memory, state=State.SETTLING, since=self.now)
         return self._settle(flipped)
 
@@ -91,14 +90,15 @@ class _Pass:
         """Without a ready router nobody would answer: the control's pods do until one is back."""
         memory = self._with(State.STARTING, self._base())
         text = "no router is ready: the control has the address until one is"
-        return self._move(memory, self.want.stable.key, Hold.ROUTER_GONE, text, _SOON_S)
+        wake = self._patience(memory)
+        return self._move(memory, self.want.stable.key, Hold.ROUTER_GONE, text, wake)
 
     def _settling(self) -> Move:
         if not self.want.router:
             return self._split()  # nobody waits for the end of what is not to begin
         base = self._base()
-        memory = self.memory
-        if memory.configuration is None or not _same_users(memory.configuration.split, base.split):
+        memory, written = self.memory, self.memory.configuration
+        if written is None or not changes.same_users(written.split, base.split):
             memory = dataclasses.replace(memory, since=self.now)
         return self._settle(self._with(State.SETTLING, base, memory))
 
@@ -118,7 +118,7 @@ class _Pass:
         if written is None:
             return self._write(memory, self._base())
         goal = self._goal(written.split)
-        if self.want.router and not _same_users(written.split, goal):
+        if self.want.router and not changes.same_users(written.split, goal):
             return self._other_users(memory, written)
         if not self._confirmed(memory):
             # What makes it right again is not held up by what did not arrive.
@@ -130,7 +130,7 @@ class _Pass:
         missing = self._missing(memory, written.split, goal)
         if missing:
             return self._move(memory, ROUTER, Hold.CAPACITY_MISSING, missing, _LATER_S, goal)
-        wider = _wider(written, goal)
+        wider = changes.wider(written, goal)
         if wider != written:
             return self._write(memory, wider, goal)
         return self._write(memory, dataclasses.replace(written, split=goal), goal)
@@ -166,7 +166,7 @@ class _Pass:
         memory = memory or self.memory
         age = (self.now - memory.since).total_seconds()
         longest = 2 * self.timing.connection_age_s
-        idle = all(router.connections == 0 for router in self.view.routers)
+        idle = all(router.connections == 0 for router in self.routers)
         if age >= longest or (idle and age >= self.timing.least_drain_s):
             return self._direct()
         text = "the router ends the connections that it has"
@@ -197,7 +197,7 @@ class _Pass:
         """Return which arms have too few ready replicas to grow; the control is never held up."""
         before = {arm.key: written.counts[arm.name] for arm in written.arms}
         short = []
-        for arm, share, mirrored in _shares(goal):
+        for arm, share, mirrored in changes.shares(goal):
             grows = share > before.get(arm.key, 0) or (mirrored and goal.mirror != written.mirror)
             need = self._needed(memory, share, mirrored)
             has = self.view.ready.get(arm.key, 0)
@@ -214,7 +214,7 @@ class _Pass:
         """Return the replicas that each arm needs for what is and for what is to come."""
         floors = {self.want.stable.key: memory.at_start}
         for split in goals:
-            for arm, share, mirrored in _shares(split):
+            for arm, share, mirrored in changes.shares(split):
                 need = self._needed(memory, share, mirrored)
                 if arm.key == split.control.key:
                     need = max(need, memory.at_start)  # a rollback lands on enough
@@ -224,7 +224,7 @@ class _Pass:
     # What the routers have.
 
     def _serving(self) -> bool:
-        return any(router.ready for router in self.view.routers)
+        return any(router.ready for router in self.routers)
 
     def _took(self, router: Router, memory: Memory) -> bool:
         return memory.configuration is not None and router.versions == documents.versions(
@@ -236,7 +236,8 @@ class _Pass:
         return [
             router.name
             for router in self.view.routers
-            if (router.ready or router.connections) and not self._took(router, memory)
+            if ((router.ready and not router.going) or router.connections)
+            and not self._took(router, memory)
         ]
 
     def _confirmed(self, memory: Memory) -> bool:
@@ -248,13 +249,20 @@ class _Pass:
         return memory
 
     def _only_back_to_control(self, written: Split, goal: Split) -> bool:
-        """Whether it is a rollback: the same arms and users, and nobody but the control grows."""
-        if written.arms != goal.arms or goal.mirror is not None or written == goal:
+        """Whether it is a rollback: the same control and users, and nobody else grows."""
+        if goal.mirror is not None or written == goal or written.control != goal.control:
             return False
-        control = goal.control.name
-        return all(n <= written.counts[name] for name, n in goal.counts.items() if name != control)
+        before = {arm.key: written.counts[arm.name] for arm in written.arms}
+        return changes.same_users(written, goal) and all(
+            goal.counts[arm.name] <= before.get(arm.key, 0) for arm in goal.arms[1:]
+        )
 
     # Moves.
+
+    def _patience(self, memory: Memory) -> float:
+        """Return when to look again at what does not come: the later, the longer it has not."""
+        age = (self.now - memory.since).total_seconds()
+        return min(_LATER_S, max(_SOON_S, age / 10))
 
     def _unconfirmed(self, memory: Memory, goal: Split | None = None) -> Move:
         since = memory.written_at or self.now
@@ -312,6 +320,8 @@ class _Pass:
 def _observed(view: View, now: dt.datetime) -> Memory:
     """Return the memory, set right by what the address really selects."""
     memory = view.memory
+    if view.selected is None:  # somebody removed the Service: it is made again as it was
+        return memory
     routed = view.selected == ROUTER
     state = memory.state
     if routed and state in (State.DIRECT, State.STARTING):
@@ -323,28 +333,18 @@ def _observed(view: View, now: dt.datetime) -> Memory:
     return memory if state is memory.state else dataclasses.replace(memory, state=state, since=now)
 
 
-def _shares(split: Split) -> list[tuple[Arm, int, int]]:
-    """Return each arm with its slots and its basis points of copies."""
-    mirror = split.mirror
-    shares = [
-        (arm, split.counts[arm.name], mirror.share if mirror and mirror.arm == arm else 0)
-        for arm in split.arms
-    ]
-    if mirror is not None and mirror.arm not in split.arms:
-        shares.append((mirror.arm, 0, mirror.share))
-    return shares
+def _counted(memory: Memory, view: View) -> Memory:
+    """Return the memory with the replicas that a change starts from; none at rest.
 
-
-def _same_users(one: Split, other: Split) -> bool:
-    """Whether the listeners may stay: a split without users leaves those of the last one."""
-    return other.header is None or (one.header, one.salt) == (other.header, other.salt)
-
-
-def _wider(written: Configuration, goal: Split) -> Configuration:
-    """Return the configuration with the goal's clusters beside those that are used now."""
-    exact = documents.of(goal)
-    arms = (*exact.arms, *(arm for arm in written.arms if arm not in exact.arms))
-    mirrored = (*exact.mirrored, *(a for a in written.mirrored if a not in exact.mirrored))
-    if set(arms) == set(written.arms) and set(mirrored) == set(written.mirrored):
-        return written
-    return Configuration(split=written.split, arms=arms, mirrored=mirrored)
+    A router that is always there has no floor of its own: only while something moves.
+    """
+    want = view.want
+    written = None if memory.configuration is None else memory.configuration.split
+    arms = [want.stable.key] if written is None else [arm.key for arm in written.arms]
+    at_rest = want.split is None and arms == [want.stable.key]
+    if at_rest and memory.at_start:
+        return dataclasses.replace(memory, at_start=0)
+    if not at_rest and not memory.at_start:
+        start = max(view.replicas.get(arms[0], 0), want.least)
+        return dataclasses.replace(memory, at_start=start)
+    return memory

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairlead_operator.traffic import exposures
+from fairlead_operator.traffic.clusters import ZONE
 from fairlead_operator.traffic.listeners import ADMIN_CLUSTER, config_source
 from fairlead_operator.traffic.split import Settings
 
@@ -21,7 +22,7 @@ def bootstrap(settings: Settings) -> dict[str, Any]:
         "socket_address": {"address": "127.0.0.1", "port_value": settings.admin_port},
     }
     return {
-        "node": {"id": "router", "cluster": settings.name},
+        "node": {"id": "router", "cluster": settings.name, "locality": {"zone": ZONE}},
         "admin": {"address": admin, "ignore_global_conn_limit": True},
         "dynamic_resources": {
             "lds_config": config_source(settings, "listeners.json"),

@@ -10,6 +10,7 @@ from typing import Any
 
 from fairlead_operator.traffic.split import Arm, Settings, Split
 
+Json = dict[str, Any]
 METADATA = "fairlead"
 """Namespace of the pods' metadata in Envoy: which variant a pod really is."""
 UPSTREAM_IDLE_S = 50
@@ -20,6 +21,21 @@ _ONLY_WHEN_EMPTY = 100_000
 """Over-provisioning, in percent. With Envoy's own 140 an arm of which a third is away would give a
 part of its users to the control; with this it keeps them until its last pod is gone."""
 PROTOCOLS = ("http", "grpc")
+ZONE, OWN, SPARE = "router", "own", "spare"
+"""Envoy's zones of the router, of an arm's own pods and of the control's that stand in for them.
+
+They place nothing: between two zones Envoy keeps statistics of its own, and so it counts what an
+arm's pods did apart from what the control did in their place.
+"""
+_HTTP2: Json = {
+    # Finds a pod that is gone without a word, such as with its node.
+    "connection_keepalive": {"interval": "20s", "timeout": "10s"}
+}
+# What the pods understand: behind the HTTP port they speak HTTP/1.1, whatever the client does.
+_UPSTREAM: dict[str, Json] = {
+    "http": {"explicit_http_config": {"http_protocol_options": {}}},
+    "grpc": {"explicit_http_config": {"http2_protocol_options": _HTTP2}},
+}
 
 
 def name(arm: Arm, protocol: str) -> str:
@@ -32,18 +48,18 @@ def mirror_name(arm: Arm, protocol: str) -> str:
     return f"{arm.key}_{protocol}_mirror"
 
 
-def clusters(
-    arms: tuple[Arm, ...], mirrored: tuple[Arm, ...], settings: Settings
-) -> list[dict[str, Any]]:
+def clusters(arms: tuple[Arm, ...], mirrored: tuple[Arm, ...], settings: Settings) -> list[Json]:
     """Return all clusters; the first arm is the control."""
     control = arms[0]
-    made: list[dict[str, Any]] = []
+    made: list[Json] = []
     for protocol in PROTOCOLS:
         port = settings.http_port if protocol == "http" else settings.grpc_port
         for arm in arms:
             spare = None if arm.key == control.key else control
-            made.append(_cluster(name(arm, protocol), arm, spare, port))
-        made += [_cluster(mirror_name(arm, protocol), arm, None, port) for arm in mirrored]
+            made.append(_cluster(name(arm, protocol), arm, spare, port, _UPSTREAM[protocol]))
+        made += [
+            _for_copies(mirror_name(arm, protocol), arm, protocol, settings) for arm in mirrored
+        ]
     return made
 
 
@@ -52,7 +68,7 @@ def used(split: Split) -> tuple[tuple[Arm, ...], tuple[Arm, ...]]:
     return split.arms, () if split.mirror is None else (split.mirror.arm,)
 
 
-def _cluster(cluster: str, arm: Arm, spare: Arm | None, port: int) -> dict[str, Any]:
+def _cluster(cluster: str, arm: Arm, spare: Arm | None, port: int, spoken: Json) -> Json:
     places = [_place(arm, port, 0)]
     if spare is not None:
         places.append(_place(spare, port, 1))
@@ -96,19 +112,22 @@ def _cluster(cluster: str, arm: Arm, spare: Arm | None, port: int) -> dict[str, 
                     "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
                 ),
                 "common_http_protocol_options": {"idle_timeout": f"{UPSTREAM_IDLE_S}s"},
-                "use_downstream_protocol_config": {
-                    "http_protocol_options": {},
-                    "http2_protocol_options": {
-                        # Finds a pod that is gone without a word, such as with its node.
-                        "connection_keepalive": {"interval": "20s", "timeout": "10s"}
-                    },
-                },
+                **spoken,
             }
         },
     }
 
 
-def _names() -> dict[str, Any]:
+def _for_copies(cluster: str, arm: Arm, protocol: str, settings: Settings) -> Json:
+    port = settings.http_port if protocol == "http" else settings.grpc_port
+    made = _cluster(cluster, arm, None, port, _UPSTREAM[protocol])
+    [options] = made["typed_extension_protocol_options"].values()
+    # A copy of a gRPC call has no route whose limit would end it.
+    options["common_http_protocol_options"]["max_stream_duration"] = f"{settings.timeout_s}s"
+    return made
+
+
+def _names() -> Json:
     """Return how pods are found: each address of the headless Service, asked for every second."""
     return {
         "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster",
@@ -120,7 +139,7 @@ def _names() -> dict[str, Any]:
     }
 
 
-def _outliers() -> dict[str, Any]:
+def _outliers() -> Json:
     """Return outlier detection that sees pods nobody can reach, and not models that answer badly.
 
     A candidate that fails must be seen to fail: were its pods ejected, the control would answer for
@@ -143,10 +162,11 @@ def _outliers() -> dict[str, Any]:
     }
 
 
-def _place(arm: Arm, port: int, priority: int) -> dict[str, Any]:
+def _place(arm: Arm, port: int, priority: int) -> Json:
     address = {"socket_address": {"address": arm.host, "port_value": port}}
     return {
         "priority": priority,
+        "locality": {"zone": SPARE if priority else OWN},
         "lb_endpoints": [
             {
                 "endpoint": {"address": address},

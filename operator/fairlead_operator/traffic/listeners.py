@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from fairlead_operator.traffic import clusters, exposures
-from fairlead_operator.traffic.routes import route_name
+from fairlead_operator.traffic.routes import LIMIT_FILTER, route_name
 from fairlead_operator.traffic.split import Settings, Split
+from fairlead_operator.traffic.weights import COMPARED_PER_SECOND
 from fairlead_runtime.contract import names
 
 Json = dict[str, Any]
@@ -32,6 +33,7 @@ _FOREIGN = (
     "x-envoy-decorator-operation",
 )
 """With these a client could ask the router for retries, timeouts and statistics of its own."""
+_REMOVED = (*_FOREIGN, names.UNIT_HEADER, names.COMPARE_HEADER)
 
 
 def idle_s(settings: Settings) -> int:
@@ -103,7 +105,7 @@ def _traffic(split: Split, protocol: str, settings: Settings) -> Json:
         "codec_type": "AUTO",
         "rds": {"route_config_name": route_name(protocol), "config_source": source},
         "early_header_mutation_extensions": [_early_mutation(split)],
-        "http_filters": [_grpc_statistics(), _router_filter()],
+        "http_filters": [_grpc_statistics(), _compared_limit(settings), _router_filter()],
         "access_log": _access_logs(split, settings),
         "common_http_protocol_options": {
             "idle_timeout": f"{idle_s(settings)}s",
@@ -149,7 +151,7 @@ def _transparent() -> Json:
 
 def _early_mutation(split: Split) -> Json:
     """Return what is done to a request before its route is chosen; HTTP filters come too late."""
-    mutations: list[Json] = [{"remove": each} for each in (*_FOREIGN, names.UNIT_HEADER)]
+    mutations: list[Json] = [{"remove": each} for each in _REMOVED]
     if split.header is not None:
         value = f"{split.salt}:%REQ({split.header})%"
         mutations.append(
@@ -179,6 +181,38 @@ def _grpc_statistics() -> Json:
             "@type": f"{_TYPE}.extensions.filters.http.grpc_stats.v3.FilterConfig",
             "stats_for_all_methods": False,
             "enable_upstream_stats": True,
+        },
+    }
+
+
+def _compared_limit(settings: Settings) -> Json:
+    """Return the filter that holds the marked copies at 20 a second, all routers together.
+
+    It is off but for the routes that mark. It refuses nobody: what is too much gets the header with
+    another value, and is then copied like any other. Each router has a bucket per listener, which
+    has to do with its part; that keeps the limit without knowing how many requests there are.
+    """
+    buckets = settings.routers * len(clusters.PROTOCOLS)
+    all_of_them = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+    return {
+        "name": LIMIT_FILTER,
+        "disabled": True,
+        "typed_config": {
+            "@type": f"{_TYPE}.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+            "stat_prefix": "compared",
+            "token_bucket": {
+                "max_tokens": max(1, COMPARED_PER_SECOND // buckets),
+                "tokens_per_fill": 1,
+                "fill_interval": f"{buckets / COMPARED_PER_SECOND:.3f}s",
+            },
+            "filter_enabled": all_of_them,
+            "filter_enforced": {"default_value": {"numerator": 0, "denominator": "HUNDRED"}},
+            "request_headers_to_add_when_not_enforced": [
+                {
+                    "header": {"key": names.COMPARE_HEADER, "value": names.NOT_COMPARED},
+                    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                }
+            ],
         },
     }
 

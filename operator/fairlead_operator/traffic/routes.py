@@ -16,6 +16,8 @@ from fairlead_runtime.contract.assignment import SLOTS
 
 Json = dict[str, Any]
 _OVERWRITE = "OVERWRITE_IF_EXISTS_OR_ADD"
+LIMIT_FILTER = "fairlead.compared"
+"""Name of the filter that takes the mark away from what is too much: see `listeners`."""
 
 
 def route_name(protocol: str) -> str:
@@ -29,9 +31,9 @@ def route_table(split: Split, protocol: str, settings: Settings) -> Json:
     for mirror in _mirrors(split, protocol):
         if split.header is not None:
             routes.append(_keyed(split, split.header, protocol, mirror, settings))
-            routes.append(_route({}, _to_control(split, protocol), mirror, settings))
+            routes.append(_route({}, _to_control(split, protocol), mirror, protocol, settings))
         else:
-            routes.append(_route({}, _at_random(split, protocol), mirror, settings))
+            routes.append(_route({}, _at_random(split, protocol), mirror, protocol, settings))
     return {
         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": route_name(protocol),
@@ -45,6 +47,7 @@ def route_table(split: Split, protocol: str, settings: Settings) -> Json:
 def _mirrors(split: Split, protocol: str) -> list[Json]:
     """Return how requests are copied, one after the other: marked copies, then all the others.
 
+    Which ones is a hash of the stream, drawn anew for each request: no user is always copied.
     Envoy uses one random number per request for the match and for the copy. The share of the second
     is therefore of all requests, those that the first took included.
     """
@@ -60,7 +63,7 @@ def _mirrors(split: Split, protocol: str) -> list[Json]:
         "request_mirror_policies": [_policy(target, SLOTS)],
         "mark": True,
     }
-    return [marked, plain]
+    return [marked, {} if mirror.compared == mirror.share else plain]
 
 
 def _policy(target: str, share: int) -> Json:
@@ -88,8 +91,9 @@ def _keyed(split: Split, header: str, protocol: str, mirror: Json, settings: Set
         "weighted_clusters": {"clusters": weighted, "use_hash_policy": True},
         "hash_policy": [{"header": {"header_name": names.UNIT_HEADER}}],
     }
-    made = _route({"headers": present}, action, mirror, settings)
-    if split.recorded is not None:
+    made = _route({"headers": present}, action, mirror, protocol, settings)
+    # Where one arm has everything, as before a split and after it, nobody is exposed to anything.
+    if split.recorded is not None and len({run.arm for run in split.table}) > 1:
         made["metadata"] = exposures.of_route(split.recorded)
     return made
 
@@ -109,24 +113,47 @@ def _at_random(split: Split, protocol: str) -> Json:
     return {"weighted_clusters": {"clusters": weighted}}
 
 
-def _route(match: Json, action: Json, mirror: Json, settings: Settings) -> Json:
+def _route(match: Json, action: Json, mirror: Json, protocol: str, settings: Settings) -> Json:
     route: Json = {
         "match": {"prefix": "/", **match, **mirror.get("match", {})},
         "route": {
             **action,
-            "timeout": f"{settings.timeout_s}s",
-            # A gRPC client's own deadline holds, but not beyond the limit.
-            "max_stream_duration": {"grpc_timeout_header_max": f"{settings.timeout_s}s"},
+            **_timeout(protocol, settings),
             "retry_policy": _retry(),
         },
     }
     if "request_mirror_policies" in mirror:
         route["route"]["request_mirror_policies"] = mirror["request_mirror_policies"]
     if mirror.get("mark"):
-        route["request_headers_to_add"] = [_header(names.COMPARE_HEADER, "1")]
-    else:
-        route["request_headers_to_remove"] = [names.COMPARE_HEADER]
+        # Absent, but where the filter found too many a second.
+        mark = _header(names.COMPARE_HEADER, names.COMPARED)
+        route["request_headers_to_add"] = [{**mark, "append_action": "ADD_IF_ABSENT"}]
+        route["typed_per_filter_config"] = {
+            LIMIT_FILTER: {
+                "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
+                "config": {},
+            }
+        }
     return route
+
+
+def _timeout(protocol: str, settings: Settings) -> Json:
+    """Return the longest time of a request.
+
+    A gRPC client's own deadline holds within it. The router ends such a call a moment before the
+    client does: what the client gives up is counted nowhere, and an arm that hangs would look well.
+    """
+    longest = f"{settings.timeout_s}s"
+    if protocol == "http":
+        return {"timeout": longest}
+    # With any of these Envoy does not look at `timeout` at all.
+    return {
+        "max_stream_duration": {
+            "max_stream_duration": longest,
+            "grpc_timeout_header_max": longest,
+            "grpc_timeout_header_offset": "0.010s",
+        }
+    }
 
 
 def _retry() -> Json:

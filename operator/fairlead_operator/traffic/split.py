@@ -38,7 +38,8 @@ class Mirror:
     Attributes:
         arm: The arm that gets the copies.
         share: Basis points of the requests that are copied.
-        compared: Basis points that are copied and marked, so that both outputs are kept.
+        compared: Basis points that are copied and marked, so that both outputs are kept; as much as
+            `share` does no harm, for the routers hold the marks at 20 a second.
     """
 
     arm: Arm
@@ -156,6 +157,7 @@ class Settings:
         latency_limits_ms: Limits that somebody is judged by: each is an edge of the histograms.
         connection_age_s: Age at which a client's connection is ended.
         workers: Envoy's worker threads.
+        routers: Router pods: they share what is allowed at most.
         http_port: Port of listener and pods for HTTP.
         grpc_port: Port of listener and pods for gRPC.
         metrics_port: Where `/ready` and `/stats/prometheus` are published, and nothing else.
@@ -170,6 +172,7 @@ class Settings:
     latency_limits_ms: tuple[int, ...] = ()
     connection_age_s: int = 60
     workers: int = 1
+    routers: int = 2
     http_port: int = 8080
     grpc_port: int = 9000
     metrics_port: int = 9902

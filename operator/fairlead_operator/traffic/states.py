@@ -83,17 +83,19 @@ class Want:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Router:
-    """One router pod that is not being deleted.
+    """One router pod.
 
     Attributes:
         name: The pod's name.
         ready: Whether it gets new connections.
+        going: Whether it is being deleted: it still answers on the connections that it has.
         versions: What it has taken; None where it could not be asked.
         connections: Open connections of clients; None where it could not be asked.
     """
 
     name: str
     ready: bool
+    going: bool = False
     versions: Versions | None = None
     connections: int | None = None
 

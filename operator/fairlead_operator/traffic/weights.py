@@ -36,15 +36,3 @@ def replicas_needed(*, least: int, at_start: int, slots: int, mirrored: int = 0)
     """
     share = min(SLOTS, slots + mirrored)
     return max(least, -(-at_start * share // SLOTS))
-
-
-def compared(*, mirrored: int, requests_per_second: int) -> int:
-    """Return the basis points of all requests whose copies are compared: at most 20 a second.
-
-    Args:
-        mirrored: Basis points of the requests that are copied.
-        requests_per_second: What the address got lately; 0 where nobody knows.
-    """
-    if requests_per_second <= COMPARED_PER_SECOND:
-        return mirrored
-    return min(mirrored, max(1, COMPARED_PER_SECOND * SLOTS // requests_per_second))

@@ -19,7 +19,7 @@ from fairlead_runtime.batching.run import Ran, run
 from fairlead_runtime.batching.settings import Choice, Mode, Settings
 from fairlead_runtime.engine.session import Engine
 from fairlead_runtime.protocol.errors import DeadlineError, NotReadyError, OverloadedError
-from fairlead_runtime.protocol.types import InferRequest, InferResponse
+from fairlead_runtime.protocol.types import DATATYPES, InferRequest, InferResponse
 
 log = logging.getLogger(__name__)
 _LARGE = 2.0  # a request is no batch for the loop where it takes this many times the limit
@@ -45,12 +45,18 @@ class Observer(Protocol):
 
 
 class _Item:
-    __slots__ = ("arrived", "future", "request", "rows", "timer")
+    __slots__ = ("arrived", "future", "request", "rows", "size", "timer")
 
     def __init__(
-        self, request: InferRequest, rows: int, future: asyncio.Future[InferResponse], now: float
+        self,
+        request: InferRequest,
+        rows: int,
+        size: int,
+        future: asyncio.Future[InferResponse],
+        now: float,
     ) -> None:
-        self.request, self.rows, self.future, self.arrived = request, rows, future, now
+        self.request, self.rows, self.size = request, rows, size
+        self.future, self.arrived = future, now
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -73,11 +79,14 @@ class Batcher:
         self._order = tuple(spec.name for spec in engine.signature.inputs)
         self._merge, self._inline = choice.merge, choice.inline
         self._adapts = settings.mode in (Mode.AUTO, Mode.OFF)
-        self._large = profile.elements_within(_LARGE * INLINE_LIMIT_S)
+        specs = engine.signature.inputs
+        itemsize = max((DATATYPES[spec.datatype].itemsize for spec in specs), default=1)
+        self._large = profile.elements_within(_LARGE * INLINE_LIMIT_S) * itemsize
+        self._has_text = any(spec.datatype == "BYTES" for spec in specs)
         self._loop = asyncio.get_running_loop()
         self._light: Lanes[_Item] = Lanes()  # for the event loop
         self._heavy: Lanes[_Item] = Lanes()  # for the threads
-        self._waiting = 0
+        self._waiting = self._waiting_bytes = 0
         self._busy = 0
         self._slow = 0
         self._flushing = self._pumping = False
@@ -104,7 +113,12 @@ class Batcher:
         if request.deadline is not None and request.deadline <= now:
             self._observer.dropped("deadline")
             raise DeadlineError
-        item = self._admit(request, now)
+        size = self._size(request)
+        if self._waiting and self._waiting_bytes + size > self._settings.max_waiting_bytes:
+            self._observer.dropped("queue_full")
+            held = self._waiting_bytes
+            raise OverloadedError(self._waiting, self._retry_after_s(), size=held)
+        item = self._admit(request, size, now)
         try:
             return await item.future
         except asyncio.CancelledError:
@@ -116,12 +130,22 @@ class Batcher:
             if item.timer is not None:
                 item.timer.cancel()
 
-    def _admit(self, request: InferRequest, now: float) -> _Item:
+    def _size(self, request: InferRequest) -> int:
+        size = 0
+        for array in request.inputs.values():
+            size += array.nbytes
+            if self._has_text and array.dtype.kind == "O":
+                size += sum(map(len, array.flat))
+        return size
+
+    def _admit(self, request: InferRequest, size: int, now: float) -> _Item:
         found = shape_key(request, self._order) if self._merge else None
         key, rows = found if found is not None else (None, 1)
-        item = _Item(request, rows, self._loop.create_future(), now)
+        item = _Item(request, rows, size, self._loop.create_future(), now)
         self._waiting += 1
-        if self._inline and not self._is_large(request):
+        self._waiting_bytes += size
+        # A request of many rows is no batch for the event loop.
+        if self._inline and not (self._adapts and size > self._large):
             self._light.push(key, rows, item)
             if not self._flushing:
                 self._flushing = True
@@ -133,14 +157,6 @@ class Batcher:
             item.timer = self._loop.call_later(request.deadline - now, self._expire, item)
         return item
 
-    def _is_large(self, request: InferRequest) -> bool:
-        if not self._adapts:
-            return False
-        elements = 0
-        for array in request.inputs.values():
-            elements += array.size
-        return elements > self._large
-
     def _expire(self, item: _Item) -> None:
         if not item.future.done():
             item.future.set_exception(DeadlineError())
@@ -150,6 +166,7 @@ class Batcher:
     def _leave(self, item: _Item, reason: str) -> None:
         item.rows = -1
         self._waiting -= 1
+        self._waiting_bytes -= item.size
         self._observer.dropped(reason)
 
     def _take(self, lanes: Lanes[_Item]) -> list[_Item]:
@@ -165,6 +182,7 @@ class Batcher:
             if batch:
                 self._waiting -= len(batch)
                 for item in batch:
+                    self._waiting_bytes -= item.size
                     self._observer.queued(now - item.arrived)
                 return batch
         return []

@@ -28,6 +28,8 @@ class Settings:
         max_delay_s: How long the first request may wait for others. 0 waits for nothing: a batch
             is what has come in this turn of the event loop, or while the last batch ran.
         max_waiting: Requests that may wait; further ones are refused.
+        max_waiting_bytes: Bytes of the inputs of those; beyond that they are refused as well, but
+            for one that finds nothing waiting.
         workers: Batches that run at the same time where they run in threads.
     """
 
@@ -35,6 +37,7 @@ class Settings:
     max_rows: int = 64
     max_delay_s: float = 0.0
     max_waiting: int = 1024
+    max_waiting_bytes: int = 256 << 20
     workers: int = 1
 
 

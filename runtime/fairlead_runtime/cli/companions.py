@@ -31,6 +31,7 @@ def companions(args: argparse.Namespace, model: ServedModel, version: str) -> li
             port=args.grpc_port,
             server_version=version,
             max_message_bytes=args.max_body_mib << 20,
+            max_calls=args.max_connections,
             max_connection_age_s=args.max_connection_age_s,
             drain_s=args.drain_seconds,
         )

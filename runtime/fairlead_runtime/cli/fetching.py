@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from fairlead_runtime.cli import console, report, tools
+from fairlead_runtime.cli import console, logs, report, tools
 from fairlead_runtime.cli.options import Options, Parser, positive, seconds, whole
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--output", "table, or json on standard output", kind=tools.output, default="table",
         metavar="FORMAT",
     )  # fmt: skip
-    options.add("--log-level", "debug, info, warning or error", default="info", also=("LOG_LEVEL",))
+    logs.add_flags(options)
 
 
 def _fetch(args: argparse.Namespace) -> Fetched | int:

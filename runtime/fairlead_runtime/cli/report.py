@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 from pathlib import Path
 from typing import Any
 
+from fairlead_runtime.cli import logs
+
+log = logging.getLogger(__name__)
 _DEFAULT = "/dev/termination-log"
 
 
@@ -21,7 +25,10 @@ def failed(reason: str, message: str) -> None:
     """Report why a command failed; people read the same on standard error."""
     line = " ".join(message.split())
     _write({"reason": reason, "message": line})
-    sys.stderr.write(f"fairlead-runtime: {reason}: {line}\n")
+    if logs.json_lines():
+        log.error(line, extra={"reason": reason})
+    else:
+        sys.stderr.write(f"fairlead-runtime: {reason}: {line}\n")
 
 
 def document(values: dict[str, Any]) -> None:

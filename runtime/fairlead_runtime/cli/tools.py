@@ -7,10 +7,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from fairlead_runtime.cli import console, report
+from fairlead_runtime.cli import console, logs, report
 from fairlead_runtime.cli.options import Options
 
-COMMANDS = ("export", "quantize", "benchmark", "validate", "inspect")
+COMMANDS = ("export", "quantize", "benchmark", "validate", "inspect", "profile")
 EXIT_CODES = """exit status:
   0    done
   1    the surroundings: a wrong flag, a missing file or package, too little memory
@@ -24,11 +24,12 @@ Commands = Any
 
 def register(commands: Commands) -> None:
     """Add the commands to the parser."""
-    from fairlead_runtime.cli import convert, measure, show
+    from fairlead_runtime.cli import convert, measure, profile, show
 
     convert.register(commands)
     measure.register(commands)
     show.register(commands)
+    profile.register(commands)
 
 
 def command(
@@ -61,9 +62,7 @@ def common(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="show progress even where standard error is no terminal (default: only there)",
     )
-    options.add(
-        "--log-level", "debug, info, warning or error", default="warning", also=("LOG_LEVEL",)
-    )
+    logs.add_flags(options, otherwise="warning")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 
 from fairlead_runtime.batching.probe import Profile, closed_batch, profile
 from fairlead_runtime.batching.queue import Batcher
 from fairlead_runtime.batching.settings import Choice, Mode, Settings, choose
+from fairlead_runtime.dataplane.access import AccessLog
+from fairlead_runtime.dataplane.aside import Aside, Sink
 from fairlead_runtime.engine.padded import PaddedEngine, fixed_batch
+from fairlead_runtime.engine.providers import Provider
 from fairlead_runtime.engine.session import Engine
 from fairlead_runtime.metrics.counters import Metrics
 from fairlead_runtime.protocol.answering import Answering, answering
@@ -20,6 +23,7 @@ from fairlead_runtime.protocol.errors import NotReadyError, UnknownModelError
 from fairlead_runtime.protocol.types import InferRequest, InferResponse, Signature
 
 log = logging.getLogger(__name__)
+_LAST_LOOK_S = 2.0
 
 
 class Phase(StrEnum):
@@ -32,7 +36,13 @@ class Phase(StrEnum):
 
 
 class ServedModel:
-    """A model under a name and version."""
+    """A model under a name and version.
+
+    Attributes:
+        aside: Where the protocols' edges show each answer; None while nobody looks.
+        properties: What else clients are told of the model.
+        access: Where they note each request; None where no access log is wanted.
+    """
 
     def __init__(
         self,
@@ -46,6 +56,9 @@ class ServedModel:
         self.metrics = metrics
         self.phase = Phase.LOADING
         self.digest = ""
+        self.aside: Aside | None = None
+        self.access: AccessLog | None = None
+        self.properties: dict[str, str] = {}
         self._engine: Engine | None = None
         self._batcher: Batcher | None = None
         self._answering: Answering | None = None
@@ -114,6 +127,14 @@ class ServedModel:
         """
         return answering(self._loaded().signature) if self._answering is None else self._answering
 
+    def runs_with(self, provider: Provider) -> None:
+        """Tell clients and metrics where the model runs; may be called by the loading thread."""
+        found = {"provider": provider.used, "provider_asked": str(provider.asked)}
+        if provider.why:
+            found["provider_why"] = provider.why
+        self.properties = found
+        self.metrics.provided(asked=provider.asked, used=provider.used)
+
     def check_name(self, name: str, version: str | None) -> None:
         """Raise UnknownModelError unless this model and version is served here."""
         if name != self.name:
@@ -122,7 +143,7 @@ class ServedModel:
             message = f"version {version!r} of {name!r} is not served here; {self.version!r} is"
             raise UnknownModelError(message)
 
-    async def infer(self, request: InferRequest) -> InferResponse:
+    def infer(self, request: InferRequest) -> Awaitable[InferResponse]:
         """Answer one request; the event loop stays free meanwhile.
 
         Raises:
@@ -134,11 +155,27 @@ class ServedModel:
         if self._batcher is None:
             self._loaded()  # raises
             raise AssertionError
-        return await self._batcher.infer(request)
+        return self._batcher.infer(request)
+
+    def watch(
+        self, sink: Sink, *, sample: bool | Callable[[], bool] = False, marked: bool = False
+    ) -> None:
+        """Show a sink all further answers, or some (see `Aside.add`); may be called at any time."""
+        if self.aside is None:
+            self.aside = Aside(self.metrics)
+        self.aside.add(sink, sample=sample, marked=marked)
+
+    def log_access(self) -> None:
+        """Log each request from now on."""
+        self.access = AccessLog(self.metrics)
+        self.access.start()
 
     def close(self) -> None:
-        """End the threads once they are done."""
+        """End the threads once they are done; what sinks have not seen yet they see now."""
         self._pool.shutdown(wait=False)
+        for worker in (self.aside, self.access):
+            if worker is not None:
+                worker.close(_LAST_LOOK_S)
 
     def _loaded(self) -> Engine:
         if self._engine is None:

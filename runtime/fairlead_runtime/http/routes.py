@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from fairlead_runtime.contract import names
+from fairlead_runtime.dataplane.access import trace_id
+from fairlead_runtime.dataplane.aside import Seen
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.http.ids import RequestIds
 from fairlead_runtime.http.messages import (
@@ -46,10 +48,11 @@ _PAGE: Headers = [
     (b"content-security-policy", _POLICY),
 ]
 _BINARY = (b"content-type", b"application/octet-stream")
+_CODING = b"content-encoding"
 _HEADER_LENGTH = b"inference-header-content-length"
-_REQUEST_ID = names.REQUEST_ID_HEADER.encode()
+REQUEST_ID = names.REQUEST_ID_HEADER.encode()
 _TIMEOUTS = (names.TIMEOUT_HEADER.encode(), names.ENVOY_TIMEOUT_HEADER.encode())
-_TRACE = tuple(name.encode() for name in names.TRACE_HEADERS)
+TRACEPARENT, _TRACESTATE = (name.encode() for name in names.TRACE_HEADERS)
 _LONG_WORK = 1 << 18  # bytes: a coding of more takes long enough to leave the event loop for it
 _ENDPOINTS = [
     "POST /predict",
@@ -106,10 +109,10 @@ class Routes:
                 self._model.metrics.failed()
             response = error_response(error)
         except Exception:
-            log.exception("%s %s failed", request.method, request.path)
+            log.exception("%s %s failed", request.method, request.path, extra=who(request))
             self._model.metrics.failed()
             response = error_response(RequestError("internal error: see the server's log"))
-        for name in _TRACE:
+        for name in (TRACEPARENT, _TRACESTATE):
             value = request.headers.get(name)
             if value is not None:
                 response.headers.append((name, value))
@@ -125,7 +128,9 @@ class Routes:
         model = self._model
         signature, chosen = model.signature(), model.answering()
         deadline = _deadline(request, time.monotonic())
-        body = await self._plain_body(request)
+        body = request.body
+        if _CODING in request.headers:
+            body = await self._plain_body(request)
         asked = simple.parse_predict(body, signature, chosen, deadline=deadline)
         request_id = asked.infer.id or _request_id(request) or self._ids.next()
         answer = await model.infer(asked.infer)
@@ -136,7 +141,12 @@ class Routes:
             request_id=request_id,
             model_version=model.version,
         )
-        model.metrics.succeeded(time.perf_counter() - started)
+        took = time.perf_counter() - started
+        model.metrics.succeeded(took)
+        aside = model.aside
+        if aside is not None and (aside.wants or aside.marked(request.headers)):
+            seen = Seen(asked.infer, answer, request_id, took, "predict", request.headers)
+            aside.see(seen, len(request.body) + len(body))
         return await self._answer(request, [JSON], body, request_id)
 
     async def _infer(self, request: Request) -> Response:
@@ -144,7 +154,9 @@ class Routes:
         model = self._model
         signature = model.signature()
         deadline = _deadline(request, now)
-        body = await self._plain_body(request)
+        body = request.body
+        if _CODING in request.headers:
+            body = await self._plain_body(request)
         asked = v2.parse_infer(
             body,
             signature,
@@ -162,16 +174,19 @@ class Routes:
             model_version=model.version,
             raw=asked.raw,
         )
-        model.metrics.succeeded(time.perf_counter() - started)
+        took = time.perf_counter() - started
+        model.metrics.succeeded(took)
+        aside = model.aside
+        if aside is not None and (aside.wants or aside.marked(request.headers)):
+            seen = Seen(asked.infer, answer, request_id, took, "v2", request.headers)
+            aside.see(seen, len(body) + len(rendered.body))
         if rendered.header_length is None:
             return await self._answer(request, [JSON], rendered.body, request_id)
         headers = [_BINARY, (_HEADER_LENGTH, b"%d" % rendered.header_length)]
         return await self._answer(request, headers, rendered.body, request_id)
 
     async def _plain_body(self, request: Request) -> bytes:
-        coding = request.headers.get(b"content-encoding")
-        if coding is None:
-            return request.body
+        coding = request.headers[_CODING]
         name, limit = coding.decode("latin-1").strip().lower(), self.max_body_bytes
         if len(request.body) * 16 < _LONG_WORK:
             return inflate(request.body, name, limit=limit)
@@ -182,7 +197,7 @@ class Routes:
     ) -> Response:
         headers.append(self._version_header)
         if request_id.isascii() and request_id.isprintable() and request_id:
-            headers.append((_REQUEST_ID, request_id.encode()))
+            headers.append((REQUEST_ID, request_id.encode()))
         # Libraries list all codings that they know, whether the caller cares or not, and packing
         # costs more than the whole request; who names just one means it.
         wanted = request.headers.get(b"accept-encoding")
@@ -264,12 +279,20 @@ class Routes:
             return json_response(document, 200 if model.ready else 503)
         if rest:  # an infer that is served would not have come here
             return None
-        body = render_model(model.name, model.version, model.signature(), names.PLATFORM)
+        body = render_model(
+            model.name, model.version, model.signature(), names.PLATFORM, model.properties
+        )
         return Response(200, [JSON], body)
 
 
+def who(request: Request) -> dict[str, str]:
+    """Return the fields by which a line of the log is found again."""
+    trace = request.headers.get(TRACEPARENT, b"").decode("latin-1")
+    return {"request_id": _request_id(request), "trace_id": trace_id(trace)}
+
+
 def _request_id(request: Request) -> str:
-    return request.headers.get(_REQUEST_ID, b"").decode("latin-1")[:256]
+    return request.headers.get(REQUEST_ID, b"").decode("latin-1")[:256]
 
 
 def _deadline(request: Request, now: float) -> float | None:

@@ -10,11 +10,14 @@ from collections.abc import Callable, Sequence
 
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.engine.session import Engine
+from fairlead_runtime.http.access import Logged
+from fairlead_runtime.http.internal import Internal
 from fairlead_runtime.http.lifecycle import Companion, ListenError, Server
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.routes import Routes
 
 log = logging.getLogger(__name__)
+_GC_THRESHOLD = 10_000
 
 
 async def serve(
@@ -28,6 +31,7 @@ async def serve(
     drain_s: float,
     max_connection_age_s: float,
     edge: str = "own",
+    internal: Internal | None = None,
     companions: Sequence[Companion] = (),
 ) -> None:
     """Serve until SIGTERM or SIGINT.
@@ -42,6 +46,7 @@ async def serve(
         drain_s: Most seconds between the signal and the end.
         max_connection_age_s: After which a connection is asked to end.
         edge: `own` or `asgi`.
+        internal: The port of metrics and inner pages, which is there from first to last.
         companions: Servers of other protocols.
 
     Raises:
@@ -55,7 +60,7 @@ async def serve(
 
     routes = Routes(model, server_version=server_version, max_body_bytes=limits.max_body_bytes)
     server = _server(edge)(
-        routes,
+        routes if model.access is None else Logged(routes, model.access),
         model,
         host=host,
         port=port,
@@ -64,11 +69,13 @@ async def serve(
         max_connection_age_s=max_connection_age_s,
         on_drain=drain_companions,
     )
-    for each in companions:
-        try:
+    try:
+        if internal is not None:
+            await internal.start(routes)
+        for each in companions:
             await each.start()
-        except OSError as error:
-            raise ListenError(str(error)) from error
+    except OSError as error:
+        raise ListenError(str(error)) from error
     serving = asyncio.create_task(server.serve())
     loading = asyncio.create_task(model.load(load))
     try:
@@ -84,6 +91,9 @@ async def serve(
             # What is there now stays: the collector need not look at it again and again.
             gc.collect()
             gc.freeze()
+            # Answers that wait to be looked at are no garbage: at Python's own threshold of 700
+            # the collector would go through them again and again.
+            gc.set_threshold(_GC_THRESHOLD)
         await serving
         await asyncio.gather(*draining)
     finally:
@@ -92,6 +102,8 @@ async def serve(
             await loading
         if not draining:
             await asyncio.gather(*(each.stop(0) for each in companions))
+        if internal is not None:
+            await internal.stop()
         model.close()
 
 

@@ -7,25 +7,83 @@ from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import unquote
 
+from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.messages import Headers, Response, json_response
+from fairlead_runtime.protocol.errors import Code
 
 _STATUS_LINES = {
     status.value: b"HTTP/1.1 %d %s\r\n" % (status.value, status.phrase.encode())
     for status in HTTPStatus
 }
+_CODING = "transfer-encoding"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class RefusedError(Exception):
     """A request that HTTP itself forbids, or that is beyond a limit; the connection ends."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: Code,
+        message: str,
+        *,
+        field: str = "",
+        expected: str = "",
+        retry_after_s: int | None = None,
+    ) -> None:
         super().__init__(message)
-        self.status, self.code = status, code
+        self.status, self.code, self.retry_after_s = status, code, retry_after_s
+        self.field, self.expected = field, expected
 
     def response(self) -> Response:
         """Return what the client is told."""
-        return json_response({"error": str(self), "code": self.code}, self.status)
+        document = {"error": str(self), "code": str(self.code)}
+        if self.field:
+            document["field"] = self.field
+        if self.expected:
+            document["expected"] = self.expected
+        response = json_response(document, self.status)
+        if self.retry_after_s is not None:
+            response.headers.append((b"retry-after", b"%d" % self.retry_after_s))
+        return response
+
+
+def not_http(why: object) -> RefusedError:
+    """Return what a client is told whose bytes the parser refuses."""
+    return RefusedError(400, Code.BAD_REQUEST, f"this is not HTTP: {why}", expected="HTTP/1.1")
+
+
+def too_slow(what: str, seconds: float) -> RefusedError:
+    """Return what a client is told whose `headers` or `body` did not come in time."""
+    message = f"the {what} took too long"
+    expected = f"all of it within {seconds:g} s"
+    return RefusedError(408, Code.REQUEST_TIMEOUT, message, field=what, expected=expected)
+
+
+def too_long_target(limits: Limits) -> RefusedError:
+    """Return what a client is told whose request target is too long."""
+    message, expected = "the request target is too long", f"at most {limits.max_url_bytes} bytes"
+    return RefusedError(414, Code.URI_TOO_LONG, message, field="target", expected=expected)
+
+
+def too_large_head(limits: Limits) -> RefusedError:
+    """Return what a client is told whose headers are too many or too large."""
+    most = f"at most {limits.max_headers} of {limits.max_head_bytes} bytes together"
+    message = f"headers may be {most}"
+    return RefusedError(431, Code.HEADERS_TOO_LARGE, message, field="headers", expected=most)
+
+
+def too_many_connections(most: int) -> RefusedError:
+    """Return what a client is told whose connection is one too many."""
+    message = f"{most} connections are open, which is all that may: use fewer, or try again"
+    return RefusedError(503, Code.TOO_MANY_CONNECTIONS, message, retry_after_s=1)
+
+
+def too_much_held() -> RefusedError:
+    """Return what a client is told whose body, beside those of others, is too much to hold."""
+    message = "too many large bodies are being read at once: try again, or start more replicas"
+    return RefusedError(429, Code.OVERLOADED, message, retry_after_s=1)
 
 
 def check_head(version: str, headers: Mapping[bytes, bytes], hosts: int) -> None:
@@ -43,20 +101,26 @@ def check_head(version: str, headers: Mapping[bytes, bytes], hosts: int) -> None
     """
     if version not in ("1.1", "1.0"):
         message = f"HTTP/{version} is not spoken here: use HTTP/1.1"
-        raise RefusedError(505, "VersionNotSupported", message)
+        raise RefusedError(505, Code.VERSION_NOT_SUPPORTED, message, expected="HTTP/1.1")
     if hosts > 1 or (hosts == 0 and version == "1.1"):
-        raise RefusedError(400, "BadRequest", f"one Host header is needed, not {hosts}")
+        message = f"one Host header is needed, not {hosts}"
+        raise RefusedError(400, Code.BAD_REQUEST, message, field="host", expected="one")
     coding = headers.get(b"transfer-encoding")
     if coding is not None:
         if version == "1.0":
-            raise RefusedError(400, "BadRequest", "HTTP/1.0 has no transfer-encoding")
+            message = "HTTP/1.0 has no transfer-encoding"
+            raise RefusedError(400, Code.BAD_REQUEST, message, field=_CODING, expected="none")
         if coding.lower() != b"chunked":
             message = "the only transfer-encoding that is understood is chunked"
-            raise RefusedError(501, "NotImplemented", message)
+            raise RefusedError(
+                501, Code.NOT_IMPLEMENTED, message, field=_CODING, expected="chunked"
+            )
     expected = headers.get(b"expect")
     if expected is not None and expected.lower() != b"100-continue":
         message = "the only expectation that can be met is 100-continue"
-        raise RefusedError(417, "ExpectationFailed", message)
+        raise RefusedError(
+            417, Code.EXPECTATION_FAILED, message, field="expect", expected="100-continue"
+        )
 
 
 @lru_cache(maxsize=256)

@@ -24,7 +24,8 @@ _BUCKETS_S = (
 )  # fmt: skip
 _SHORT_S = (0.00001, 0.000025, 0.00005, *_BUCKETS_S)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-_DROPPED = ("queue_full", "deadline", "cancelled")
+_DROPPED = ("queue_full", "deadline", "cancelled", "connections", "bodies")
+_UNSEEN = ("queue_full", "sink_failed", "log_full", "log_failed", "access_log")
 
 
 class Metrics:
@@ -43,6 +44,8 @@ class Metrics:
         self._success, self._error = Tally(), Tally()
         self._dropped = {reason: Tally() for reason in _DROPPED}
         self._split = Tally()
+        self._unseen = {reason: Tally() for reason in _UNSEEN}
+        self._checked, self._non_finite, self._logged = Tally(), Tally(), Tally()
         self._latency = Distribution(_BUCKETS_S)
         self._queue, self._inference = Distribution(_SHORT_S), Distribution(_SHORT_S)
         self._rows, self._requests = Distribution(_SIZES), Distribution(_SIZES)
@@ -53,6 +56,12 @@ class Metrics:
             names.MODEL_INFO,
             "The model that is served.",
             ["model_name", "model_version", "digest"],
+            registry=self.registry,
+        )
+        self._provider = Gauge(
+            names.MODEL_PROVIDER_INFO,
+            "Where the model was to run, and where it runs.",
+            ["model_version", "asked", "used"],
             registry=self.registry,
         )
         self._load = Gauge(
@@ -97,6 +106,18 @@ class Metrics:
             "Batches that failed and were run request by request.",
             {(): self._split},
         )
+        ours.counter(
+            names.OBSERVATIONS_DROPPED_TOTAL,
+            "Answers that drift, logs and checks did not see.",
+            {(reason,): tally for reason, tally in self._unseen.items()},
+            "reason",
+        )
+        for name, text, tally in (
+            (names.PREDICTIONS_CHECKED_TOTAL, "Answers looked at for NaN.", self._checked),
+            (names.PREDICTIONS_NON_FINITE_TOTAL, "Those with NaN or infinities.", self._non_finite),
+            (names.PREDICTIONS_LOGGED_TOTAL, "Answers in the prediction log.", self._logged),
+        ):
+            ours.counter(name, text, {(self._version,): tally}, "model_version")
         for name, text, child in (
             (names.BATCH_ROWS, "Rows of each run of the model.", self._rows),
             (names.BATCH_REQUESTS, "Requests that ran together.", self._requests),
@@ -113,6 +134,10 @@ class Metrics:
         """Note that the model is loaded."""
         self._info.labels(self._name, self._version, digest).set(1)
         self._load.set(seconds)
+
+    def provided(self, *, asked: str, used: str) -> None:
+        """Note where the model runs."""
+        self._provider.labels(self._version, asked, used).set(1)
 
     def succeeded(self, seconds: float) -> None:
         """Count an answered request."""
@@ -143,12 +168,31 @@ class Metrics:
         self._queue.observe(seconds)
 
     def dropped(self, reason: str) -> None:
-        """Note a request that was not run: `queue_full`, `deadline` or `cancelled`."""
+        """Note a request that was not run: `queue_full`, `deadline` or `cancelled`.
+
+        Or what never became one: `connections` beyond the limit, `bodies` beyond what may be held.
+        """
         self._dropped[reason].value += 1
 
     def split_up(self) -> None:
         """Note a batch that failed and was run request by request."""
         self._split.value += 1
+
+    def unseen(self, reason: str, count: int) -> None:
+        """Count answers that no sink saw, `queue_full` or `sink_failed`, or that are in no log.
+
+        Each reason has one thread that counts it.
+        """
+        self._unseen[reason].value += count
+
+    def checked(self, *, answers: int, non_finite: int) -> None:
+        """Count answers that were looked at for NaN; one thread does that."""
+        self._checked.value += answers
+        self._non_finite.value += non_finite
+
+    def logged(self, count: int) -> None:
+        """Count answers that were written to the prediction log; one thread does that."""
+        self._logged.value += count
 
     def watch_queue(self, waiting: Callable[[], int]) -> None:
         """Show what this returns as the number of waiting requests."""

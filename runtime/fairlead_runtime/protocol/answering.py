@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fairlead_runtime.protocol.types import Signature, TensorSpec
 
@@ -11,10 +11,21 @@ _LABELS = frozenset({"BYTES", "INT64", "INT32", "BOOL", "UINT8", "INT8"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answering:
-    """Which outputs of a model become `prediction` and `probability`."""
+    """Which outputs of a model become `prediction` and `probability`.
+
+    Attributes:
+        prediction: Name of the output that is the prediction.
+        probability: Name of the output with its probability, if there is one.
+        outputs: The names of both, as a request to the model wants them.
+    """
 
     prediction: str
     probability: str | None
+    outputs: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = (self.prediction, self.probability) if self.probability else (self.prediction,)
+        object.__setattr__(self, "outputs", names)
 
 
 def answering(signature: Signature) -> Answering:

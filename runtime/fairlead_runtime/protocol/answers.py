@@ -101,17 +101,24 @@ def plain(array: Array) -> Any:  # noqa: ANN401 - an array or a list, for orjson
     return np.ascontiguousarray(array)
 
 
-def render_model(name: str, version: str, signature: Signature, platform: str) -> bytes:
+def render_model(
+    name: str,
+    version: str,
+    signature: Signature,
+    platform: str,
+    properties: Mapping[str, str] | None = None,
+) -> bytes:
     """Return the bytes of a model's metadata."""
-    return orjson.dumps(
-        {
-            "name": name,
-            "versions": [version],
-            "platform": platform,
-            "inputs": [_tensor(spec) for spec in signature.inputs],
-            "outputs": [_tensor(spec) for spec in signature.outputs],
-        }
-    )
+    document: dict[str, Any] = {
+        "name": name,
+        "versions": [version],
+        "platform": platform,
+        "inputs": [_tensor(spec) for spec in signature.inputs],
+        "outputs": [_tensor(spec) for spec in signature.outputs],
+    }
+    if properties:
+        document["properties"] = properties
+    return orjson.dumps(document)
 
 
 def _tensor(spec: TensorSpec) -> dict[str, Any]:

@@ -19,6 +19,7 @@ _PACKED = {
     "INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q",
     "FP16": "d", "BF16": "f", "FP32": "f", "FP64": "d",
 }  # fmt: skip
+_DTYPES = {code: np.dtype(code) for code in set(_PACKED.values())}
 _WORDS = {
     "b": "true or false",
     "i": "integers",
@@ -62,13 +63,14 @@ def to_array(data: object, datatype: str, field: str, *, booleans: bool = True) 
         raise _first_wrong(data, datatype, field) from None
     if booleans and _find(data, dtype, field, 0) is not None:
         raise _first_wrong(data, datatype, field)
-    numbers: Array = np.frombuffer(flat, dtype=code) if flat else np.empty(0, dtype=dtype)
+    numbers: Array = np.frombuffer(flat, dtype=_DTYPES[code]) if flat else np.empty(0, dtype=dtype)
     if dtype.kind == "f":
         if numbers.dtype != dtype:
             with np.errstate(over="ignore"):
                 numbers = numbers.astype(dtype)
         # JSON has no infinity: it can only be a number that is too large for the datatype.
-        if not np.isfinite(numbers).all():
+        # Counting takes half of the time of `all`.
+        if np.count_nonzero(np.isfinite(numbers)) != numbers.size:
             raise _too_large(data, datatype, field)
     return numbers.reshape(shape if type(data) is list else ())
 

@@ -35,6 +35,24 @@ class Code(StrEnum):
     INTERNAL = "Internal"
     """A fault of the server; its log says more."""
 
+    # What HTTP itself forbids or what is beyond a limit of the server, before there is a request.
+    BAD_REQUEST = "BadRequest"
+    """This is not HTTP, or not in a way that all readers of it understand alike."""
+    REQUEST_TIMEOUT = "RequestTimeout"
+    """Headers or body took too long to come."""
+    URI_TOO_LONG = "UriTooLong"
+    """The request target is too long."""
+    HEADERS_TOO_LARGE = "HeadersTooLarge"
+    """The headers are too many or too large."""
+    EXPECTATION_FAILED = "ExpectationFailed"
+    """`Expect` asks for something else than 100-continue."""
+    NOT_IMPLEMENTED = "NotImplemented"
+    """A transfer coding that is not understood."""
+    VERSION_NOT_SUPPORTED = "VersionNotSupported"
+    """Another version of HTTP than 1.0 and 1.1."""
+    TOO_MANY_CONNECTIONS = "TooManyConnections"
+    """As many connections are open as may be: use fewer, or try again later."""
+
 
 class RequestError(Exception):
     """A request cannot be answered; the message is for the client.
@@ -125,9 +143,10 @@ class OverloadedError(RequestError):
 
     code = Code.OVERLOADED
 
-    def __init__(self, waiting: int, retry_after_s: int) -> None:
+    def __init__(self, waiting: int, retry_after_s: int, *, size: int | None = None) -> None:
+        of = "" if size is None else f" of {size} bytes together"
         super().__init__(
-            f"{waiting} requests are waiting, which is all that may: "
+            f"{waiting} requests{of} are waiting, which is all that may: "
             f"try again in {retry_after_s} s, or start more replicas"
         )
         self.retry_after_s = retry_after_s

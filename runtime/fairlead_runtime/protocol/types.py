@@ -74,7 +74,7 @@ class Signature:
         return self._outputs.get(name)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen would cost 0.3 us: it is made for each request
 class InferRequest:
     """One request to a model.
 
@@ -92,7 +92,7 @@ class InferRequest:
     deadline: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen would cost 0.3 us: it is made for each request
 class InferResponse:
     """The model's answer.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead_operator.kube.cache import Cache
+from fairlead_operator.kube.cache import Cache, claimed
 
 
 def a_child(
@@ -161,3 +161,64 @@ def test_an_object_that_only_lost_the_label_of_its_watch_comes_back_with_it() ->
     assert cache.children(("ns", "m")) == {}
     assert cache.observe(a_child(version=5)) == ("ns", "m")
     assert list(cache.children(("ns", "m"))) == [("Deployment", "m-1")]
+
+
+def _split(version: int, *arms: str) -> dict[str, Any]:
+    floors = [{"name": f"{arm}-0a1b2c3d", "modelDeployment": arm, "replicas": 2} for arm in arms]
+    return {
+        "kind": "ModelDeployment",
+        "metadata": {
+            "name": "fraud", "namespace": "team", "uid": "u", "resourceVersion": str(version),
+        },
+        "status": {"traffic": {"floors": floors}},
+    }  # fmt: skip
+
+
+def test_an_address_is_found_by_the_other_models_that_are_its_arms() -> None:
+    cache = Cache()
+    cache.observe(_split(1, "larger", "smaller"))
+    assert claimed(_split(1, "larger")) == {("team", "larger")}
+    [found] = cache.claimants(("team", "larger"))
+    assert found["metadata"]["name"] == "fraud"
+    assert cache.claimants(("other", "larger")) == []
+    cache.observe(_split(2, "smaller"))
+    assert cache.claimants(("team", "larger")) == []
+    assert len(cache.claimants(("team", "smaller"))) == 1
+    cache.observe(_split(3, "smaller"), deleted=True)
+    assert cache.claimants(("team", "smaller")) == []
+
+
+def an_experiment(name: str = "e", version: int = 1, uid: str = "x1") -> Any:
+    return {
+        "kind": "Experiment",
+        "metadata": {"namespace": "ns", "name": name, "uid": uid, "resourceVersion": str(version)},
+        "spec": {"target": "m", "variants": [{"modelDeployment": "m"}, {"modelDeployment": "n"}]},
+    }
+
+
+def test_an_experiment_is_kept_by_its_own_name_and_concerns_no_model_by_itself() -> None:
+    cache = Cache()
+    assert cache.observe(an_experiment()) is None
+    assert cache.experiment(("ns", "e")) is not None
+    assert [each["metadata"]["name"] for each in cache.experiments("ns")] == ["e"]
+    assert cache.experiments("other") == []
+    assert cache.model_deployments() == []
+    assert cache.children(("ns", "e")) == {}
+
+
+def test_a_deleted_experiment_does_not_come_back() -> None:
+    cache = Cache()
+    cache.observe(an_experiment(version=3))
+    cache.observe(an_experiment(version=4), deleted=True)
+    cache.observe(an_experiment(version=3))
+    assert cache.experiment(("ns", "e")) is None
+    cache.observe(an_experiment(version=5, uid="x2"))
+    assert cache.experiment(("ns", "e")) is not None
+
+
+def test_a_listing_without_an_experiment_forgets_it() -> None:
+    cache = Cache()
+    cache.observe(an_experiment())
+    cache.begin_listing()
+    assert cache.replace_all([a_resource()]) == {("ns", "m")}
+    assert cache.experiments() == []

@@ -10,7 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PACKAGES = [
     path.parent
-    for top in ("operator/fairlead_operator", "runtime/fairlead_runtime", "cluster")
+    for top in (
+        "operator/fairlead_cli",
+        "operator/fairlead_operator",
+        "runtime/fairlead_runtime",
+        "cluster",
+    )
     for path in sorted((ROOT / top).rglob("__init__.py"))
 ]
 

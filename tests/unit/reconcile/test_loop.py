@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from fairlead_operator.kube.cache import Cache
+from fairlead_operator.evidence.scrape import Scraper
+from fairlead_operator.kube.cache import Cache, Key
 from fairlead_operator.kube.client import Cluster
+from fairlead_operator.kube.errors import NotFoundError
 from fairlead_operator.kube.kinds import Kind
 from fairlead_operator.kube.lease import Lease
+from fairlead_operator.reconcile import routers
 from fairlead_operator.reconcile.loop import Loop
-from fairlead_operator.reconcile.passes import Reconciler
+from fairlead_operator.reconcile.passes import Reconciler, Result
 from fairlead_operator.reconcile.queue import WorkQueue
 from fairlead_operator.settings import Settings
 from fairlead_operator.telemetry import JSONFormatter, Metrics, about
@@ -46,10 +49,14 @@ class Held(Lease):
         return self.seconds
 
 
+OPEN = ("ModelDeployment", "Experiment")
+"""Kinds of the user, of which everything is listed."""
+
+
 def a_loop(*, held_s: float = 0.0, **settings: Any) -> tuple[Loop, Metrics, Empty]:
     cluster, cache, metrics = Empty(), Cache(), Metrics()
     chosen = Settings(resync_s=100, **settings)
-    reconciler = Reconciler(cluster, cache, chosen, metrics)
+    reconciler = Reconciler(cluster, cache, chosen, metrics, routers.reader(Scraper()))
     loop = Loop(cluster, cache, reconciler, Held(held_s), chosen, metrics)
     return loop, metrics, cluster
 
@@ -90,10 +97,71 @@ async def test_a_resync_lists_only_what_it_was_told_to_and_of_children_only_ours
     await loop.resync()
     assert {namespace for _, namespace, _ in cluster.asked} == {"a", "b"}
     ours = "app.kubernetes.io/managed-by=fairlead"
-    assert {labels for kind, _, labels in cluster.asked if kind != "ModelDeployment"} == {ours}
+    assert {labels for kind, _, labels in cluster.asked if kind not in OPEN} == {ours}
     everywhere, _, cluster = a_loop()
     await everywhere.resync()
     assert {namespace for _, namespace, _ in cluster.asked} == {None}
+
+
+class Idle:
+    """Passes that nobody waits for."""
+
+    async def run(self, key: Key) -> Result:
+        raise AssertionError(f"nobody works here: {key}")
+
+    async def refresh(self, key: Key) -> None:
+        raise AssertionError(f"nobody works here: {key}")
+
+
+async def test_an_experiment_wakes_its_arms_and_its_rivals_and_is_woken_by_its_arms() -> None:
+    cluster, cache, metrics = Empty(), Cache(), Metrics()
+    loop = Loop(cluster, cache, Idle(), Held(0), Settings(), metrics, Idle())
+
+    def an_experiment(name: str, target: str) -> dict[str, Any]:
+        arms = [{"name": "a", "modelDeployment": target}, {"name": "b", "modelDeployment": "other"}]
+        meta = {"namespace": "ns", "name": name, "uid": name, "resourceVersion": "1"}
+        return {
+            "kind": "Experiment",
+            "metadata": meta,
+            "spec": {"target": target, "variants": arms},
+        }
+
+    async def due(queue: WorkQueue[Key]) -> set[str]:
+        found = set()
+        while queue.depth():
+            key = await queue.get()
+            found.add(key[1])
+            queue.done(key)
+        return found
+
+    loop.observe(an_experiment("first", "m"), deleted=False)
+    loop.observe(an_experiment("elsewhere", "n"), deleted=False)
+    assert await due(loop.queue) == {"m", "n", "other"}
+    assert await due(loop.experiments) == {"first", "elsewhere"}
+    loop.observe(an_experiment("second", "m"), deleted=False)
+    assert await due(loop.experiments) == {"first", "second", "elsewhere"}
+    await due(loop.queue)
+    meta = {"namespace": "ns", "name": "n", "uid": "o1", "resourceVersion": "1"}
+    loop.observe({"kind": "ModelDeployment", "metadata": meta}, deleted=False)
+    assert await due(loop.queue) == {"n"}
+    assert await due(loop.experiments) == {"elsewhere"}
+    loop.observe(an_experiment("first", "m"), deleted=True)
+    assert await due(loop.queue) == {"m", "other"}
+    assert "second" in await due(loop.experiments)
+
+
+async def test_a_cluster_without_the_experiments_crd_is_no_fault() -> None:
+    class Older(Empty):
+        async def list(
+            self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = ""
+        ) -> list[dict[str, Any]]:
+            if kind.kind == "Experiment":
+                raise NotFoundError("the server could not find the requested resource", status=404)
+            return await super().list(kind, namespace, labels=labels, fields=fields)
+
+    loop = Loop(Older(), Cache(), Idle(), Held(0), Settings(), Metrics(), Idle())
+    await loop.resync()
+    assert loop.ready()
 
 
 def test_a_log_line_is_json_and_names_its_object() -> None:
@@ -108,3 +176,21 @@ def test_a_log_line_is_json_and_names_its_object() -> None:
     assert "about" not in line
     plain = json.loads(JSONFormatter().format(logging.makeLogRecord({"msg": "x"})))
     assert "namespace" not in plain
+
+
+async def test_an_address_wakes_the_models_that_are_its_arms_and_they_wake_it() -> None:
+    loop, _, _ = a_loop()
+    floors = [{"name": "larger-0a1b2c3d", "modelDeployment": "larger", "replicas": 2}]
+
+    def a_model(name: str, **status: Any) -> dict[str, Any]:
+        meta = {"namespace": "team", "name": name, "uid": name, "resourceVersion": "1"}
+        return {"kind": "ModelDeployment", "metadata": meta, "status": status}
+
+    loop.observe(a_model("fraud", traffic={"floors": floors}), deleted=False)
+    woken = {await loop.queue.get() for _ in range(loop.queue.depth())}
+    assert woken == {("team", "fraud"), ("team", "larger")}
+    for key in woken:
+        loop.queue.done(key)
+    loop.observe(a_model("larger"), deleted=False)
+    woken = {await loop.queue.get() for _ in range(loop.queue.depth())}
+    assert woken == {("team", "fraud"), ("team", "larger")}

@@ -250,3 +250,39 @@ async def test_a_large_request_does_not_run_on_the_event_loop(pool: ThreadPoolEx
     world = World(pool, inline=True)
     await world.ask(1, rows=100_000, width=100)
     assert "MainThread" not in world.engine.threads
+
+
+async def test_more_bytes_than_may_wait_are_refused_and_room_is_made_when_they_are_taken(
+    pool: ThreadPoolExecutor,
+) -> None:
+    world = World(pool, inline=False, merge=False, max_waiting_bytes=3000)
+    world.engine.gate.clear()
+    running = world.ask(1, width=100)  # 400 bytes each
+    assert await asyncio.to_thread(world.engine.started.wait, 10)
+    waiting = [world.ask(1, width=100) for _ in range(7)]
+    await asyncio.sleep(0)
+    with pytest.raises(OverloadedError, match="7 requests of 2800 bytes together"):
+        await world.ask(1, width=100)
+    assert world.sample('model_requests_dropped_total{reason="queue_full"}') == 1
+    waiting.pop().cancel()  # its bytes are free at once
+    await asyncio.sleep(0)
+    waiting.append(world.ask(1, width=100))
+    await asyncio.sleep(0)
+    world.engine.gate.set()
+    assert len(await asyncio.gather(running, *waiting)) == 8
+    assert world.batcher._waiting_bytes == 0
+
+
+async def test_a_request_larger_than_all_that_may_wait_runs_where_nothing_waits(
+    pool: ThreadPoolExecutor,
+) -> None:
+    world = World(pool, inline=True, max_waiting_bytes=100)
+    assert await values([world.ask(3, width=1000)]) == [6]
+    assert world.batcher._waiting_bytes == 0
+
+
+async def test_text_counts_with_its_length(pool: ThreadPoolExecutor) -> None:
+    world = World(pool, inline=True)
+    world.batcher._has_text = True
+    text = np.array([["x" * 1000, "y" * 500]], object)
+    assert world.batcher._size(InferRequest(inputs={"x": text})) == 2 * 8 + 1500

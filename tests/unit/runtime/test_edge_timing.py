@@ -93,6 +93,8 @@ class House:
         self.limits = Limits(max_body_bytes=100_000, **limits)
         self.routes, self.clock, self.wire = Slow(), Clock(), Wire()
         self.loop: Any = self.clock
+        self.held_bytes, self.crowd = 0, 1
+        self.reasons: list[str] = []
         self.date, self.draining, self.age_s, self.gone = b"", False, 1e6, False
         self.connection = Connection(self)
         self.connection.connection_made(self.wire)
@@ -102,6 +104,9 @@ class House:
 
     def closed(self, connection: Connection) -> None:
         self.gone = True
+
+    def refused(self, reason: str) -> None:
+        self.reasons.append(reason)
 
     async def get(self, data: bytes, after_s: float = 0.0) -> bytes:
         """Send, let the loop turn, and return what is written meanwhile."""
@@ -246,3 +251,42 @@ async def test_nothing_new_is_begun_for_a_client_that_does_not_read(house: House
     assert house.wire.events == ["pause"]
     house.connection.resume_writing()
     assert (await house.get(b"")).count(b"200 OK") == 3
+
+
+async def test_bodies_in_parts_are_counted_until_they_are_whole(house: House) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n"
+    await house.get(head + b"x" * 1000)
+    assert house.held_bytes == 1000
+    await house.get(b"x" * 1000)
+    assert house.held_bytes == 2000
+    assert b"200 OK" in await house.get(b"x" * 1000)
+    assert house.held_bytes == 0
+
+
+async def test_what_a_client_that_vanished_had_sent_counts_no_longer(house: House) -> None:
+    await house.get(POST + b"x" * 5)
+    assert house.held_bytes == 5
+    house.connection.connection_lost(None)
+    assert house.held_bytes == 0
+
+
+async def test_too_much_held_at_once_is_refused_and_let_go() -> None:
+    house = House(max_held_bytes=6)
+    house.held_bytes = 3  # by others
+    answer = await house.get(POST + b"x" * 5)
+    assert b"429" in answer
+    assert b'"Overloaded"' in answer
+    assert house.held_bytes == 3
+    assert house.reasons == ["bodies"]
+
+
+@pytest.mark.parametrize(("crowd", "told"), [(2, False), (3, True), (3 + 256, False)])
+async def test_a_connection_too_many_is_told_so_or_cut(crowd: int, told: bool) -> None:
+    house = House(max_connections=2)
+    house.crowd = crowd
+    house.connection = Connection(house)
+    house.connection.connection_made(house.wire)
+    assert (b"TooManyConnections" in house.wire.written) is told
+    assert (b"retry-after: 1" in house.wire.written) is told
+    assert house.wire.aborted is (crowd > 3)
+    assert house.reasons == ["connections"] * (crowd > 2)

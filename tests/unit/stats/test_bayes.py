@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import betaln
 
-from fairlead_operator.stats.aggregates import Binary
-from fairlead_operator.stats.bayes import probability_to_be_best
+from fairlead_operator.stats.aggregates import Binary, Estimate
+from fairlead_operator.stats.bayes import best_of_means, probability_to_be_best
 from tests.unit.stats.known import case
 
 arms = st.integers(0, 3000).flatmap(
@@ -93,3 +93,37 @@ def test_nonsense_is_refused() -> None:
         probability_to_be_best([])
     with pytest.raises(ValueError, match="prior"):
         probability_to_be_best([Binary()], prior=(0, 1))
+
+
+def test_two_means_equal_the_normal_formula() -> None:
+    """P(b > a) = Phi((b - a)/s), and E[max] = a + (b - a) Phi(d) + s phi(d), s^2 = v_a + v_b."""
+    a, b = Estimate(0.05, 0.004), Estimate(0.056, 0.0007)
+    best = best_of_means([a, b])
+    s = math.hypot(a.standard_error, b.standard_error)
+    d = (b.value - a.value) / s
+    phi = math.erfc(-d / math.sqrt(2)) / 2
+    top = a.value + (b.value - a.value) * phi + s * math.exp(-d * d / 2) / math.sqrt(2 * math.pi)
+    assert best.probabilities == pytest.approx((1 - phi, phi), abs=1e-9)
+    assert best.expected_losses == pytest.approx((top - a.value, top - b.value), abs=1e-9)
+
+
+def test_of_many_units_means_and_rates_agree() -> None:
+    arms = [Binary(40_000, 2000), Binary(40_000, 2050), Binary(30_000, 1540)]
+    estimates = [one for arm in arms if (one := arm.estimate()) is not None]
+    assert best_of_means(estimates).probabilities == pytest.approx(
+        probability_to_be_best(arms).probabilities, abs=0.005
+    )
+    assert best_of_means(estimates, goal="decrease").probabilities == pytest.approx(
+        probability_to_be_best(arms, goal="decrease").probabilities, abs=0.005
+    )
+
+
+def test_a_thousand_times_narrower_mean_is_not_stepped_over() -> None:
+    best = best_of_means([Estimate(0.0, 1.0), Estimate(0.5, 0.001)])
+    assert best.probabilities[0] == pytest.approx(math.erfc(0.5 / math.sqrt(2)) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("arms", [[], [Estimate(1.0, 0.0)]])
+def test_means_without_a_standard_error_are_refused(arms: list[Estimate]) -> None:
+    with pytest.raises(ValueError, match="standard error"):
+        best_of_means(arms)

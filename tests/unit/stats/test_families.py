@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead_operator.stats.aggregates import Binary, Estimate, Moments
-from fairlead_operator.stats.epochs import inverse_variance, stratify
+from fairlead_operator.stats.epochs import averages, inverse_variance, stratify
 from fairlead_operator.stats.multiplicity import benjamini_hochberg, e_benjamini_hochberg, holm
 from fairlead_operator.stats.power import achieved_power, plan_mean, plan_rate
 from fairlead_operator.stats.proportions import two_proportions
@@ -24,7 +24,7 @@ def test_holm_of_the_textbook() -> None:
     adjusted = holm([0.01, 0.04, 0.03, 0.005])
     assert adjusted.p_values == pytest.approx((0.03, 0.06, 0.06, 0.02))
     assert adjusted.rejected == (True, False, False, True)
-    assert adjusted.levels == pytest.approx((0.05 / 3, 0.05, 0.025, 0.0125))
+    assert adjusted.levels == pytest.approx((0.05 / 3, 0.025, 0.025, 0.0125))
 
 
 def test_holms_first_step_is_spotifys_bonferroni() -> None:
@@ -53,6 +53,13 @@ def test_holm_is_never_bolder_than_single_tests_nor_shyer_than_bonferroni(
     for p, new in zip(values, adjusted.p_values, strict=True):
         assert new is not None
         assert p <= new <= min(1, len(values) * p)
+
+
+@given(p_values)
+def test_what_holm_rejects_are_the_p_values_below_their_own_level(values: list[float]) -> None:
+    adjusted = holm(values)
+    for p, rejected, level in zip(values, adjusted.rejected, adjusted.levels, strict=True):
+        assert rejected == (p <= level * (1 + 1e-12))
 
 
 @given(p_values)
@@ -231,3 +238,25 @@ def test_days_follow_from_the_traffic_and_the_outcome_window() -> None:
 def test_nonsense_plans_are_refused_in_words(call: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()  # type: ignore[operator]  # a lambda
+
+
+def test_the_averages_of_two_arms_are_those_of_stratify() -> None:
+    control = [Binary(9000, 1080), Binary(5000, 200)]
+    treatment = [Binary(1000, 130), Binary(5000, 210)]
+    joined = stratify(control, treatment)
+    a, b = averages([control, treatment])
+    assert a is not None
+    assert b is not None
+    assert joined.control is not None
+    assert joined.treatment is not None
+    for mine, theirs in ((a, joined.control), (b, joined.treatment)):
+        assert mine.value == pytest.approx(theirs.value, rel=1e-12)
+        assert mine.standard_error == pytest.approx(theirs.standard_error, rel=1e-12)
+
+
+def test_epochs_without_an_arm_are_in_no_average() -> None:
+    arms = [[Binary(100, 10), Binary(100, 20)], [Binary(), Binary(50, 9)]]
+    assert averages(arms) == (Binary(100, 20).estimate(), Binary(50, 9).estimate())
+    assert averages([[Binary(1, 1)], [Binary()]]) == (None, None)
+    with pytest.raises(ValueError, match="same epochs"):
+        averages([[Binary()], []])

@@ -46,6 +46,31 @@ def test_it_equals_the_closed_form_and_the_msprt(name: str) -> None:
     assert math.exp(judged.log_e) == pytest.approx(msprt, rel=1e-9)
 
 
+def test_it_is_confseqs_two_sided_normal_mixture() -> None:
+    """There s is a sum and v its variance; here z = s/sqrt(v) and the units stand for v."""
+    given, expected = case("sequential", "confseq_normal_mixture")
+    rho = tuning(given["alpha_opt"], given["v_opt"])
+    z = given["s"] / math.sqrt(given["v"])
+    assert float(log_e_values(z, given["v"], rho)) == pytest.approx(
+        expected["log_mixture_two_sided"], rel=1e-5
+    )
+    half = float(radius(given["v"], rho, given["alpha"])) * math.sqrt(given["v"])
+    assert half == pytest.approx(expected["bound_two_sided"], rel=1e-5)
+
+
+def test_a_step_of_holms_moves_the_level_and_not_the_tuning() -> None:
+    estimate = Estimate(0.02, 0.008)
+    first, second = (
+        confidence_sequence(estimate, 4000, alpha=alpha, expected_units=9000, tuned_for=0.025)
+        for alpha in (0.025, 0.05)
+    )
+    assert first.log_e == second.log_e
+    assert first.interval is not None
+    assert second.interval is not None
+    assert second.interval.width < first.interval.width
+    assert (0.0 in second.interval) == (second.p_value > 0.05)
+
+
 def test_the_price_of_looking_is_the_published_one() -> None:
     inputs, expected = case("sequential", "acs_width_inflation")
     alpha = inputs["alpha"]

@@ -10,6 +10,7 @@ from fairlead_operator.traffic import documents
 from fairlead_operator.traffic.errors import TrafficError
 from fairlead_operator.traffic.split import Mirror, only
 from fairlead_operator.traffic.states import ROUTER, Hold, State, Want
+from fairlead_runtime.contract.assignment import Run
 from tests.unit.traffic.world import (
     CANDIDATE,
     OTHER,
@@ -311,3 +312,54 @@ def test_a_flip_that_nobody_remembers_is_drained_all_the_same() -> None:
 def test_a_split_whose_control_has_not_the_address_is_refused() -> None:
     with pytest.raises(TrafficError, match="must be what has the address"):
         Want(stable=CANDIDATE, split=a_split(100))
+
+
+def test_an_address_that_somebody_removed_is_made_again_as_it_was() -> None:
+    world = World(a_want(5_000))
+    before = world.rest()
+    world.selected = None
+    assert world.act() == before
+
+
+def test_a_router_that_does_not_come_is_looked_at_ever_less() -> None:
+    world = World(a_want(5_000))
+    assert world.act().wake_s == 0.5
+    world.wait(20)
+    assert world.act().wake_s == 2.0
+    world.wait(600)
+    assert world.act().wake_s == 5.0
+
+
+def test_a_router_that_is_going_holds_a_change_only_while_it_has_clients() -> None:
+    world = World(a_want(5_000))
+    world.rest()
+    world.going = {"r3": 1}
+    world.want = a_want(6_000)
+    world.act()
+    world.cooperate()
+    assert world.act().hold is Hold.ROUTER_UNCONFIRMED
+    assert world.written == documents.of(a_split(5_000))
+    world.going = {"r3": 0}
+    assert world.rest().configuration == documents.of(a_split(6_000))
+
+
+def test_a_router_that_is_always_there_keeps_no_replicas_at_rest() -> None:
+    world = World(a_want(always=True))
+    assert world.rest().floors == {STABLE.key: 1}
+    assert world.memory.at_start == 0
+    world.want = a_want(1_000, always=True)
+    world.act()
+    assert world.memory.at_start == 4
+    world.rest()
+    world.want = a_want(always=True)
+    assert world.rest().floors == {STABLE.key: 1}
+
+
+def test_an_arm_may_get_another_name_in_mid_split() -> None:
+    world = World(a_want(5_000))
+    world.rest()
+    control, other = (dataclasses.replace(arm, name=f"{arm.name}-2") for arm in (STABLE, CANDIDATE))
+    table = tuple(Run(f"{run.arm}-2", run.slots) for run in a_split(5_000).table)
+    split = dataclasses.replace(a_split(5_000), arms=(control, other), table=table)
+    world.want = Want(stable=control, split=split)
+    assert world.rest().configuration == documents.of(split)

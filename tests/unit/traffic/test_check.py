@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import itertools
 import json
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairlead_operator.traffic import bootstrap, documents, slots
+from fairlead_operator.traffic import bootstrap, documents, routes, slots
 from fairlead_operator.traffic.check import problems
 from fairlead_operator.traffic.errors import TrafficError
 from fairlead_operator.traffic.split import Arm, Mirror, Settings, Split, timeout_s, workers
@@ -208,3 +209,41 @@ def test_idle_timeouts_are_in_order_and_admin_is_on_loopback() -> None:
     assert seconds[2] < 2 * 60  # the router's leave
     admin = json.loads(documents.bootstrap_file(settings))["admin"]["address"]["socket_address"]
     assert admin["address"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("routers", [1, 2, 3, 40])
+def test_all_routers_together_mark_twenty_copies_a_second_at_most(routers: int) -> None:
+    settings = dataclasses.replace(SETTINGS, routers=routers)
+    texts = documents.files(documents.of(a_split(0)), settings)
+    found = []
+    for listener in json.loads(texts["listeners.json"])["resources"]:
+        manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
+        for each in manager["http_filters"]:
+            if each["name"] == routes.LIMIT_FILTER:
+                assert each["disabled"]
+                bucket = each["typed_config"]["token_bucket"]
+                found.append(bucket["tokens_per_fill"] / float(bucket["fill_interval"][:-1]))
+    assert len(found) == 2
+    assert sum(found) * routers <= 20.001
+
+
+def test_only_marked_requests_meet_the_limit() -> None:
+    mirror = Mirror(arm=CANDIDATE, share=1_000, compared=1_000)
+    split = Split(arms=(STABLE,), table=slots.all_to(STABLE.name), mirror=mirror)
+    table = routes.route_table(split, "http", SETTINGS)
+    marked, rest = table["virtual_hosts"][0]["routes"]
+    assert marked["match"]["runtime_fraction"]["default_value"]["numerator"] == 1_000
+    assert marked["route"]["request_mirror_policies"][0]["runtime_fraction"] == {
+        "default_value": {"numerator": 10_000, "denominator": "TEN_THOUSAND"}
+    }
+    assert routes.LIMIT_FILTER in marked["typed_per_filter_config"]
+    assert "request_mirror_policies" not in rest["route"]
+    assert "typed_per_filter_config" not in rest
+
+
+def test_a_limit_of_time_is_one_that_envoy_looks_at() -> None:
+    """With any `max_stream_duration` beside it Envoy ignores `timeout`."""
+    for protocol, wanted in (("http", {"timeout"}), ("grpc", {"max_stream_duration"})):
+        table = routes.route_table(a_split(5_000), protocol, SETTINGS)
+        for route in table["virtual_hosts"][0]["routes"]:
+            assert {"timeout", "max_stream_duration"} & set(route["route"]) == wanted

@@ -177,10 +177,3 @@ def test_an_arm_needs_its_share_of_the_replicas_at_the_start(
 ) -> None:
     found = weights.replicas_needed(least=2, at_start=10, slots=slot_count, mirrored=mirrored)
     assert found == needed
-
-
-@given(st.integers(0, SLOTS), st.integers(0, 100_000))
-def test_at_most_twenty_copies_a_second_are_compared(mirrored: int, rate: int) -> None:
-    share = weights.compared(mirrored=mirrored, requests_per_second=rate)
-    assert 0 <= share <= mirrored
-    assert share * rate <= max(20 * SLOTS, rate)

@@ -51,6 +51,8 @@ class World:
         self.live: dict[str, Versions | None] = {}
         self.ready_routers: dict[str, bool] = {}
         self.connections = 0
+        self.going: dict[str, int] = {}
+        """Connections of routers that are being deleted, with what they took before."""
         self.replicas = {STABLE.key: 4, CANDIDATE.key: 1, OTHER.key: 1}
         self.ready = dict(self.replicas)
         self.moves: list[Move] = []
@@ -66,6 +68,10 @@ class World:
                 connections=self.connections,
             )
             for name, versions in self.live.items()
+        )
+        routers += tuple(
+            Router(name=name, ready=False, going=True, versions=Versions(), connections=count)
+            for name, count in self.going.items()
         )
         return View(
             memory=self.memory,

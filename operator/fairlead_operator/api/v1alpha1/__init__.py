@@ -1,5 +1,15 @@
-"""Version v1alpha1 of group `fairlead.dev`: the ModelDeployment."""
+"""Version v1alpha1 of group `fairlead.dev`: the ModelDeployment and the Experiment."""
 
+from fairlead_operator.api.v1alpha1.experiment import (
+    AnalysisSpec,
+    AssignmentSpec,
+    Experiment,
+    ExperimentSpec,
+    GuardrailSpec,
+    MetricSpec,
+    Variant,
+)
+from fairlead_operator.api.v1alpha1.experimentstatus import ExperimentStatus
 from fairlead_operator.api.v1alpha1.modeldeployment import (
     ModelDeployment,
     ModelDeploymentSpec,
@@ -12,6 +22,13 @@ from fairlead_operator.api.v1alpha1.resources import ResourcesSpec
 from fairlead_operator.api.v1alpha1.status import ModelDeploymentStatus
 
 __all__ = [
+    "AnalysisSpec",
+    "AssignmentSpec",
+    "Experiment",
+    "ExperimentSpec",
+    "ExperimentStatus",
+    "GuardrailSpec",
+    "MetricSpec",
     "ModelDeployment",
     "ModelDeploymentSpec",
     "ModelDeploymentStatus",
@@ -20,4 +37,5 @@ __all__ = [
     "ResourcesSpec",
     "RuntimeSpec",
     "ScalingSpec",
+    "Variant",
 ]

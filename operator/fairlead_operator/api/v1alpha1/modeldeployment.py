@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from fairlead_operator.api import duration
 from fairlead_operator.api.v1alpha1.common import APIModel, PassedThrough, rules
 from fairlead_operator.api.v1alpha1.resources import ResourcesSpec
+from fairlead_operator.api.v1alpha1.rollout import RolloutSpec, ValidationSpec
 from fairlead_operator.api.v1alpha1.status import ModelDeploymentStatus
 
 NAME_LIMIT = 45
@@ -223,13 +225,38 @@ class RuntimeSpec(APIModel):
 
 
 class ObjectivesSpec(APIModel):
-    """What the model has to reach. Stored; this version of the operator does not act on it."""
+    """What the model has to reach."""
 
     max_latency_ms: Annotated[
-        int | None, Field(ge=1, le=600_000, description="Largest acceptable latency, in ms.")
+        int | None,
+        Field(
+            ge=1,
+            le=600_000,
+            description=(
+                "Largest acceptable latency, in ms. A router measures with this limit as an edge."
+            ),
+        ),
     ] = None
     requests_per_second: Annotated[
         int | None, Field(ge=1, le=1_000_000, description="Load that has to be carried.")
+    ] = None
+    timeout: Annotated[
+        str | None,
+        Field(
+            min_length=2,
+            max_length=16,
+            pattern=duration.PATTERN,
+            description=(
+                "After how long a router ends a request, for example 90s. Default: twenty times "
+                "maxLatencyMs, at least 60s. Without a router nothing ends a request."
+            ),
+            json_schema_extra=rules(
+                (
+                    "duration(self) >= duration('1s') && duration(self) <= duration('1h')",
+                    "timeout must be 1s to 1h",
+                )
+            ),
+        ),
     ] = None
 
 
@@ -276,9 +303,21 @@ class ModelDeploymentSpec(APIModel):
     runtime: Annotated[RuntimeSpec | None, Field(description="What the model runs on.")] = None
     objectives: Annotated[
         ObjectivesSpec | None,
-        Field(description="What the model has to reach. Stored; not acted on yet."),
+        Field(description="What the model has to reach."),
     ] = None
     scaling: Annotated[ScalingSpec | None, Field(description="How many replicas.")] = None
+    validation: Annotated[ValidationSpec | None, Field(description="How it is tried out.")] = None
+    rollout: Annotated[RolloutSpec | None, Field(description="How it gets the traffic.")] = None
+    router: Annotated[
+        Literal["WhenSplit", "Always"],
+        Field(
+            description=(
+                "WhenSplit: requests go straight to the model, and through a router only while "
+                "revisions share the address. Always: the router stays, so that a split begins "
+                "at once."
+            )
+        ),
+    ] = "WhenSplit"
 
 
 class ModelDeployment(APIModel):

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from fairlead_operator.api.v1alpha1.common import APIModel, PassedThrough
+from fairlead_operator.api.v1alpha1.traffic import TrafficStatus
 
 
 class Condition(APIModel):
@@ -82,6 +83,17 @@ class RevisionStatus(APIModel):
         str | None,
         Field(description="When its pods may go.", json_schema_extra={"format": "date-time"}),
     ] = None
+    throughput_rps: Annotated[
+        int | None,
+        Field(description="Requests a second of one replica, as its validation measured."),
+    ] = None
+    latency_p99_micros: Annotated[
+        int | None, Field(description="99th percentile that its validation measured, in us.")
+    ] = None
+    sizing: Annotated[
+        str | None,
+        Field(description="How many replicas the objectives need, and how that came about."),
+    ] = None
 
 
 class ModelDeploymentStatus(APIModel):
@@ -128,6 +140,10 @@ class ModelDeploymentStatus(APIModel):
         None
     )
     weight: Annotated[int | None, Field(description="Share of the candidate, in percent.")] = None
+    traffic: Annotated[
+        TrafficStatus | None,
+        Field(description="The address while there is a router; absent without one."),
+    ] = None
     step: Annotated[str | None, Field(description="Step of the rollout.")] = None
     replicas: Annotated[
         str | None, Field(description="Ready and wanted replicas of the version at the address.")
@@ -141,6 +157,15 @@ class ModelDeploymentStatus(APIModel):
         Field(
             description="When the numbers here were measured.",
             json_schema_extra={"format": "date-time"},
+        ),
+    ] = None
+    rollout: Annotated[
+        PassedThrough | None,
+        Field(
+            description=(
+                "The rollout: phase, since when, checks (gate, verdict, value, limit, samples, end "
+                "of their window), evidence, and the last ten rollouts with outcome and reason."
+            )
         ),
     ] = None
     last_action: Annotated[

@@ -1,0 +1,1 @@
+"""Pure: from objects of the API to what people see, and to the documents of `-o json`."""

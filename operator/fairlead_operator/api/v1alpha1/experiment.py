@@ -1,0 +1,453 @@
+"""Experiment: these models share an address, users stick to their arm, which one wins?"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from fairlead_operator.api import times
+from fairlead_operator.api.v1alpha1.common import APIModel, rules
+from fairlead_operator.api.v1alpha1.experimentstatus import ExperimentStatus
+from fairlead_operator.api.v1alpha1.modeldeployment import NAME_LIMIT
+
+_LABEL = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
+MEASURED = ("latencyP99Ms", "error", "clientError")
+"""Guardrail metrics that the routers measure; no metric of the application has such a name."""
+_MEASURED_CEL = "[" + ", ".join(f"'{name}'" for name in MEASURED) + "]"
+
+Name = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=NAME_LIMIT,
+        json_schema_extra=rules(
+            (
+                f"self.matches('{_LABEL}')",
+                (
+                    "a name must be lower-case letters, digits and '-', begin with a letter and "
+                    "end with a letter or digit"
+                ),
+            )
+        ),
+    ),
+]
+
+
+MetricName = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=63,
+        json_schema_extra=rules(
+            (
+                "self.matches('^[A-Za-z][-A-Za-z0-9_]*$')",
+                "a metric's name must be letters, digits, '-' and '_', and begin with a letter",
+            )
+        ),
+    ),
+]
+
+
+def _duration(least: str, what: str) -> dict[str, Any]:
+    return {
+        "pattern": times.DURATION,
+        **rules((f"duration(self) >= duration('{least}')", f"{what} must be at least {least}")),
+    }
+
+
+class Variant(APIModel):
+    """An arm: a ModelDeployment with a share of the users."""
+
+    name: Annotated[
+        Name, Field(description="Name of the arm, sent with each answer as x-fairlead-variant.")
+    ]
+    model_deployment: Annotated[
+        Name, Field(description="ModelDeployment in the same namespace that answers for this arm.")
+    ]
+    weight: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=10_000,
+            description=(
+                "Share of the users. All weights sum to 100 (percent), 1000 or 10000 (basis "
+                "points). It may change while the Experiment runs: only arms that shrink give "
+                "users away, and only to arms that grow."
+            ),
+        ),
+    ]
+
+
+class AssignmentSpec(APIModel):
+    """How a user is recognised. The arm is `xxh64("<salt>:<user>") % 10000` in the slot table."""
+
+    header: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=128,
+            description=(
+                "HTTP header, or gRPC metadata, that names the user. Requests without it get the "
+                "control and are not counted."
+            ),
+            json_schema_extra=rules(
+                (
+                    "self.matches('^[-A-Za-z0-9_.]+$')",
+                    "header must be a header's name, for example x-user-id",
+                ),
+                (
+                    "!self.lowerAscii().startsWith('x-fairlead-')",
+                    "headers that begin with x-fairlead- are the router's own",
+                ),
+                (
+                    "!self.lowerAscii().endsWith('-bin')",
+                    "metadata that ends with -bin is encoded: name the user in another one",
+                ),
+            ),
+        ),
+    ]
+    salt: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=128,
+            description=(
+                "Goes before the user in the hash, so that Experiments are independent. Default: "
+                "the Experiment's UID. Write one to get the same arms in another Experiment."
+            ),
+            json_schema_extra=rules(
+                (
+                    "self.matches('^[!-~]+$') && !self.contains('%')",
+                    "salt must be printable ASCII without blanks and percent signs",
+                )
+            ),
+        ),
+    ] = None
+
+
+class MetricSpec(APIModel):
+    """What the application reports for a user, and which way is good."""
+
+    name: Annotated[
+        MetricName, Field(description="Name under which outcomes are sent to the recorder.")
+    ]
+    type: Annotated[
+        Literal["binary", "mean"],
+        Field(
+            description=(
+                "binary: a user did it or not. mean: a number per user, the sum of what was sent "
+                "for the user, 0 without any."
+            )
+        ),
+    ]
+    goal: Annotated[Literal["increase", "decrease"], Field(description="Which way is good.")] = (
+        "increase"
+    )
+    minimum_effect_percent: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=1000,
+            description=(
+                "Smallest relative change worth finding. The interval is made tightest where such "
+                "a change would be decided; it decides nothing by itself."
+            ),
+        ),
+    ] = None
+
+
+class GuardrailSpec(APIModel):
+    """A limit whose breach sends all users to the control and stops the Experiment."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                (
+                    "[has(self.max), has(self.maxBasisPoints), has(self.maxIncreasePercent)]"
+                    ".filter(x, x).size() == 1"
+                ),
+                "a guardrail has one of max, maxBasisPoints and maxIncreasePercent",
+            ),
+            (
+                "has(self.max) == (self.metric == 'latencyP99Ms')",
+                (
+                    "latencyP99Ms takes max, in milliseconds; every other metric takes "
+                    "maxBasisPoints or maxIncreasePercent"
+                ),
+            ),
+        )
+    )
+
+    metric: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=63,
+            description=(
+                "latencyP99Ms, error (HTTP 5xx, resets, timeouts, gRPC failures), clientError "
+                "(HTTP 4xx), or a binary metric of this Experiment, whose ones are then the bad "
+                "ones."
+            ),
+        ),
+    ]
+    max: Annotated[
+        int | None,
+        Field(ge=1, le=600_000, description="Limit of latencyP99Ms: 1 % may be slower, in ms."),
+    ] = None
+    max_basis_points: Annotated[
+        int | None,
+        Field(ge=1, le=9_999, description="Limit of a share, in hundredths of a percent."),
+    ] = None
+    max_increase_percent: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=1000,
+            description="How much more often than with the control it may happen, in percent.",
+        ),
+    ] = None
+
+
+class AnalysisSpec(APIModel):
+    """When a difference counts."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                (
+                    "!has(self.plannedSamplesPerVariant) || "
+                    "self.plannedSamplesPerVariant >= self.minSamplesPerVariant"
+                ),
+                "plannedSamplesPerVariant must not be less than minSamplesPerVariant",
+            )
+        )
+    )
+
+    method: Annotated[
+        Literal["sequential"],
+        Field(description="Anytime-valid: right however often and whenever one looks."),
+    ] = "sequential"
+    alpha_percent: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=20,
+            description="How often an Experiment without any difference may declare a winner.",
+        ),
+    ] = 5
+    min_samples_per_variant: Annotated[
+        int,
+        Field(ge=100, le=1_000_000_000, description="Users that each arm needs for a verdict."),
+    ] = 500
+    planned_samples_per_variant: Annotated[
+        int | None,
+        Field(
+            ge=100,
+            le=1_000_000_000,
+            description=(
+                "Users per arm at which a decision is expected, from `fairlead plan`: there the "
+                "interval is tightest. Default: computed once from minimumEffectPercent and the "
+                "rate over all arms, when each arm has minSamplesPerVariant; else 2500."
+            ),
+        ),
+    ] = None
+    outcome_window: Annotated[
+        str,
+        Field(
+            max_length=32,
+            description="For so long after a user's first request outcomes count.",
+            json_schema_extra=_duration("1s", "outcomeWindow"),
+        ),
+    ] = "168h"
+    max_duration: Annotated[
+        str,
+        Field(
+            max_length=32,
+            description="After so long without a winner the Experiment is Inconclusive.",
+            json_schema_extra=_duration("1m", "maxDuration"),
+        ),
+    ] = "336h"
+
+
+_FIXED = (
+    ("self.target == oldSelf.target", "target"),
+    ("self.assignment == oldSelf.assignment", "assignment"),
+    (
+        (
+            "self.variants.map(v, v.name + ' ' + v.modelDeployment) == "
+            "oldSelf.variants.map(v, v.name + ' ' + v.modelDeployment)"
+        ),
+        "the arms (their weights may)",
+    ),
+    (
+        (
+            "self.metrics[0].name == oldSelf.metrics[0].name && "
+            "self.metrics[0].type == oldSelf.metrics[0].type && "
+            "self.metrics[0].goal == oldSelf.metrics[0].goal"
+        ),
+        "the first metric, which decides,",
+    ),
+    (
+        "self.analysis.alphaPercent == oldSelf.analysis.alphaPercent",
+        "alphaPercent",
+    ),
+    (
+        "self.analysis.outcomeWindow == oldSelf.analysis.outcomeWindow",
+        "outcomeWindow",
+    ),
+    (
+        ("self.metrics.all(m, !oldSelf.metrics.exists(n, n.name == m.name && n.type != m.type))"),
+        "the type of a metric",
+    ),
+)
+
+
+class ExperimentSpec(APIModel):
+    """What is wanted."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            *(
+                (rule, f"{what} cannot change: what was counted would be void; make another one")
+                for rule, what in _FIXED
+            ),
+            (
+                "self.variants[0].modelDeployment == self.target",
+                "the first variant is the control and must be the target itself",
+            ),
+            (
+                (
+                    f"self.guardrails.all(g, g.metric in {_MEASURED_CEL} || "
+                    "self.metrics.exists(m, m.name == g.metric && m.type == 'binary'))"
+                ),
+                (
+                    "a guardrail's metric is latencyP99Ms, error, clientError or a binary metric "
+                    "of this Experiment"
+                ),
+            ),
+        )
+    )
+
+    target: Annotated[
+        Name, Field(description="ModelDeployment whose address is shared; it is the control.")
+    ]
+    variants: Annotated[
+        list[Variant],
+        Field(
+            min_length=2,
+            max_length=8,
+            description="The arms; the first is the control.",
+            json_schema_extra={
+                "x-kubernetes-list-type": "atomic",
+                **rules(
+                    (
+                        "self.map(v, v.weight).sum() in [100, 1000, 10000]",
+                        "the weights of all variants must sum to 100, 1000 or 10000",
+                    ),
+                    (
+                        "self.all(v, self.exists_one(w, w.name == v.name))",
+                        "each variant needs a name of its own",
+                    ),
+                    (
+                        ("self.all(v, self.exists_one(w, w.modelDeployment == v.modelDeployment))"),
+                        "a ModelDeployment can be one variant only",
+                    ),
+                    (
+                        "self[0].weight > 0",
+                        "the control needs a weight: without it nothing can be compared",
+                    ),
+                ),
+            },
+        ),
+    ]
+    assignment: Annotated[AssignmentSpec, Field(description="How a user is recognised.")]
+    metrics: Annotated[
+        list[MetricSpec],
+        Field(
+            min_length=1,
+            max_length=16,
+            description="What is measured. The first decides, the others are shown.",
+            json_schema_extra={
+                "x-kubernetes-list-type": "atomic",
+                **rules(
+                    (
+                        "self.all(m, self.exists_one(n, n.name == m.name))",
+                        "a metric must not be named twice",
+                    ),
+                    (
+                        f"self.all(m, !(m.name in {_MEASURED_CEL}))",
+                        "latencyP99Ms, error and clientError are measured by the routers",
+                    ),
+                ),
+            },
+        ),
+    ]
+    guardrails: Annotated[
+        list[GuardrailSpec],
+        Field(
+            max_length=8,
+            description="Limits whose breach stops the Experiment.",
+            json_schema_extra={
+                "x-kubernetes-list-type": "atomic",
+                **rules(
+                    (
+                        (
+                            "self.all(g, self.exists_one(h, h.metric == g.metric && "
+                            "has(h.max) == has(g.max) && "
+                            "has(h.maxBasisPoints) == has(g.maxBasisPoints) && "
+                            "has(h.maxIncreasePercent) == has(g.maxIncreasePercent)))"
+                        ),
+                        "a metric must not have the same kind of guardrail twice",
+                    )
+                ),
+            },
+        ),
+    ] = []  # noqa: RUF012 - pydantic copies a default
+    analysis: Annotated[AnalysisSpec, Field(description="When a difference counts.")] = (
+        AnalysisSpec()
+    )
+    stopped: Annotated[
+        bool,
+        Field(
+            description=(
+                "Ends the Experiment: everybody gets the control, the arms are released, what was "
+                "measured stays in status. It cannot start again."
+            )
+        ),
+    ] = False
+
+
+class Experiment(APIModel):
+    """Models that share an address, and which of them is best."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                f"self.metadata.name.size() <= {NAME_LIMIT}",
+                f"the name of an Experiment may have at most {NAME_LIMIT} characters",
+            ),
+            (
+                f"self.metadata.name.matches('{_LABEL}')",
+                (
+                    "the name of an Experiment must be lower-case letters, digits and '-', begin "
+                    "with a letter and end with a letter or digit"
+                ),
+            ),
+            (
+                (
+                    "!oldSelf.spec.stopped || self.spec.stopped || "
+                    "!has(oldSelf.status) || !has(oldSelf.status.endedAt)"
+                ),
+                "a stopped Experiment cannot start again: make another one",
+            ),
+        )
+    )
+
+    api_version: str
+    kind: str
+    metadata: Annotated[dict[str, Any], Field(json_schema_extra={"type": "object"})]
+    spec: Annotated[ExperimentSpec, Field(description="What is wanted.")]
+    status: Annotated[
+        ExperimentStatus | None, Field(description="What is; written by the operator.")
+    ] = None

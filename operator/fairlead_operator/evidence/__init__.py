@@ -1,0 +1,1 @@
+"""Evidence: what routers and model pods counted, read from them and added up."""

@@ -1,0 +1,31 @@
+"""How many replicas a revision needs, and whether it has them."""
+
+from __future__ import annotations
+
+from fairlead_operator.rollout.revision import Revision, State
+from fairlead_operator.rollout.sizing import Measured, Sizing, size
+from fairlead_operator.rollout.snapshot import Snapshot
+
+
+def satisfied(snapshot: Snapshot, revision: Revision) -> bool:
+    """Whether a revision has as many ready replicas as it needs where it stands."""
+    return snapshot.replicas(revision)[1] >= needed_replicas(snapshot, revision)
+
+
+def needed_replicas(snapshot: Snapshot, revision: Revision) -> int:
+    """Return the ready replicas that a revision needs: a candidate as many as it will replace."""
+    least = sized(snapshot, revision).replicas
+    if revision.state is State.PROGRESSING:
+        return min(max(least, revision.required_replicas), ceiling(snapshot))
+    return least
+
+
+def sized(snapshot: Snapshot, revision: Revision) -> Sizing:
+    """Return the least replicas by the objectives, from what the revision's validation measured."""
+    measured = Measured(throughput_rps=revision.throughput_rps or 0)
+    return size(measured, snapshot.scaling, snapshot.objectives)
+
+
+def ceiling(snapshot: Snapshot) -> int:
+    """Return the most replicas that the user allows."""
+    return max(snapshot.min_replicas, int(snapshot.scaling.get("maxReplicas") or 1))

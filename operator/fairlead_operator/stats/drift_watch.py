@@ -1,0 +1,201 @@
+"""Drift over time: which looks are taken, and when an alarm is raised and cleared.
+
+One look every five minutes, and never at rows that an earlier look has seen: two looks in a row
+then err independently of each other, which is what makes an alarm of two looks so much rarer than
+one of one. No clock is read: the counts carry their times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from fairlead_operator.stats import drift
+from fairlead_operator.stats.drift import Judgement, Sample
+from fairlead_runtime.contract.drift_counts import MergeError, Window, merge
+from fairlead_runtime.contract.drift_report import Reference, Report
+
+LOOK_EVERY_S = 300.0
+"""The least time between two looks, and the least time that a look's rows cover."""
+RAISE_AFTER = 2
+"""Looks in a row over the limit that raise an alarm."""
+CLEAR_AFTER = 6
+"""Looks in a row within the limit that clear it: half an hour."""
+_FORGET_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streak:
+    """What the last looks said about a feature.
+
+    Attributes:
+        over: Looks in a row that found it drifting.
+        within: Looks in a row that did not.
+        since_s: The end of the look that raised the alarm; None where there is no alarm.
+        latest: The last judgement.
+    """
+
+    over: int = 0
+    within: int = 0
+    since_s: float | None = None
+    latest: Judgement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What is remembered between looks; another profile needs another one.
+
+    Attributes:
+        profile: Digest of the profile; empty before the first counts.
+        pending: The sum of what no look has seen yet.
+        taken: By replica (`Report.instance`) the end of the newest sub-window that was added.
+        looked_s: The end of the last look's rows. Of a replica that is not in `taken`, nothing
+            that began before is added: an operator that starts anew looks at no row twice.
+        looks: How many looks were taken.
+        streaks: By feature, of the last look.
+    """
+
+    profile: str = ""
+    pending: Window | None = None
+    taken: Mapping[str, float] = field(default_factory=dict)
+    looked_s: float = 0.0
+    looks: int = 0
+    streaks: Mapping[str, Streak] = field(default_factory=dict)
+
+    @property
+    def drifted(self) -> tuple[Streak, ...]:
+        """The features that are in alarm, the greatest PSI first."""
+        found = [streak for streak in self.streaks.values() if streak.since_s is not None]
+        return tuple(sorted(found, key=lambda each: (-each.latest.psi, each.latest.name)))
+
+    @property
+    def since_s(self) -> float | None:
+        """When the first of the present alarms was raised."""
+        return min(
+            (each.since_s for each in self.drifted if each.since_s is not None), default=None
+        )
+
+
+def take(watch: Watch, reports: Iterable[Report]) -> Watch:
+    """Add what replicas have counted since they were last read.
+
+    Each closed sub-window is added once. What a replica counted stays when it goes: a restart or a
+    scale-down costs the sub-window that was still open. The first counts of another
+    profile forget everything about the last one.
+
+    Args:
+        watch: What is remembered.
+        reports: Of all replicas that answered.
+
+    Raises:
+        MergeError: The replicas have different profiles, as while one revision follows another:
+            judge each revision by itself.
+    """
+    given = list(reports)
+    digests = sorted({report.profile for report in given})
+    if len(digests) > 1:
+        raise MergeError(f"replicas count with different profiles: {digests[0]} and {digests[1]}")
+    if digests and digests[0] != watch.profile:
+        watch = Watch(profile=digests[0])
+    fresh: list[Window] = []
+    taken = dict(watch.taken)
+    for report in given:
+        after = taken.get(report.instance, watch.looked_s)
+        for window in report.windows:
+            if window.rows and window.start_s >= after:
+                fresh.append(window)
+                taken[report.instance] = max(window.end_s, taken.get(report.instance, 0.0))
+    newest = max(taken.values(), default=0.0)
+    return replace(
+        watch,
+        pending=merge(([watch.pending] if watch.pending else []) + fresh)
+        if fresh
+        else watch.pending,
+        taken={name: end for name, end in taken.items() if end > newest - _FORGET_S},
+    )
+
+
+def samples(features: Sequence[Reference], window: Window) -> tuple[Sample, ...]:
+    """Return reference and window side by side.
+
+    Raises:
+        MergeError: They do not have the same features and bins.
+    """
+    sides = list(zip(features, window.features, strict=False))
+    if len(features) != len(window.features) or any(
+        len(reference.bins) != len(counted.bins) for reference, counted in sides
+    ):
+        raise MergeError("the window's features and bins are not those of the reference")
+    return tuple(
+        Sample(
+            name=reference.name,
+            reference=reference.bins,
+            window=counted.bins,
+            reference_missing=reference.missing,
+            window_missing=counted.missing,
+        )
+        for reference, counted in sides
+    )
+
+
+def due(watch: Watch, *, minimum_rows: int = drift.MINIMUM_ROWS) -> bool:
+    """Say whether there is enough that no look has seen: rows, and minutes that they cover."""
+    window = watch.pending
+    return (
+        window is not None
+        and window.rows >= minimum_rows
+        and window.end_s - window.start_s >= LOOK_EVERY_S
+    )
+
+
+def look(
+    watch: Watch,
+    features: Sequence[Reference],
+    *,
+    alpha: float = drift.ALPHA,
+    material: float = drift.MATERIAL_PSI,
+    minimum_rows: int = drift.MINIMUM_ROWS,
+) -> Watch:
+    """Look at all that was taken since the last look, once `due` says so.
+
+    Args:
+        watch: What is remembered.
+        features: The profile's features.
+        alpha: The level of this look.
+        material: The least PSI that matters.
+        minimum_rows: Features with fewer rows keep what was known of them.
+
+    Raises:
+        MergeError: The counts are not of these features.
+    """
+    window = watch.pending
+    if window is None:
+        return watch
+    found = drift.judge(
+        samples(features, window), alpha=alpha, material=material, minimum_rows=minimum_rows
+    )
+    return replace(
+        watch,
+        pending=None,
+        looked_s=window.end_s,
+        looks=watch.looks + 1,
+        streaks={
+            each.name: _next(watch.streaks.get(each.name), each, window.end_s, minimum_rows)
+            for each in found
+        },
+    )
+
+
+def _next(before: Streak | None, found: Judgement, end_s: float, minimum_rows: int) -> Streak:
+    streak = before or Streak(latest=found)
+    if found.rows < minimum_rows:
+        return replace(streak, latest=found)
+    if found.drifting:
+        over = streak.over + 1
+        since = streak.since_s
+        if since is None and over >= RAISE_AFTER:
+            since = end_s
+        return Streak(over=over, within=0, since_s=since, latest=found)
+    within = streak.within + 1
+    since = streak.since_s if within < CLEAR_AFTER else None
+    return Streak(over=0, within=within, since_s=since, latest=found)

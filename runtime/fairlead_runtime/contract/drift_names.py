@@ -1,0 +1,27 @@
+"""Names of the drift metrics and page; dashboards and alerts rely on them."""
+
+from __future__ import annotations
+
+PATH = "/fairlead/v1/drift"
+"""The page with a replica's counts, on the metrics port."""
+
+INPUT_DRIFT = "model_input_drift"
+"""Gauge, label `feature_name`: the shift of a feature's mean in standard deviations."""
+PREDICTION_DRIFT = "model_prediction_drift"
+"""Gauge: the same for the model's first output."""
+SCORE = "model_drift_score"
+"""Gauge, labels `feature_name` and `statistic`: the scores of the 50 features with most drift."""
+MISSING_RATIO = "model_drift_missing_ratio"
+"""Gauge, label `feature_name`: share of the window's rows without a value, same 50 features."""
+OUTSIDE_RATIO = "model_drift_outside_ratio"
+"""Gauge, label `feature_name`: share of values outside of the reference's range or categories."""
+WINDOW_ROWS = "model_drift_window_rows"
+"""Gauge of the rows in the window."""
+ROWS_TOTAL = "model_drift_rows_total"
+"""Counter of the rows that were counted."""
+ROWS_SKIPPED_TOTAL = "model_drift_rows_skipped_total"
+"""Counter of the rows that were not, because counting takes little of the CPU at most."""
+PROFILE_INFO = "model_drift_profile_info"
+"""Gauge that is always 1, label `digest`: the profile in use."""
+PROFILE_REFUSED = "model_drift_profile_refused"
+"""Gauge: 1 where there is a profile that cannot be used."""

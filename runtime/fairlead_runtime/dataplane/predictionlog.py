@@ -1,0 +1,52 @@
+"""The prediction log: a sink that makes CloudEvents of answers and hands them to a writer."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Sequence
+
+from fairlead_runtime.dataplane.aside import Seen
+from fairlead_runtime.dataplane.events import Style, event
+from fairlead_runtime.dataplane.eventwriters import EventWriter
+from fairlead_runtime.protocol.types import Signature
+
+
+class PredictionLog:
+    """A sink that logs a sample of the answers.
+
+    Args:
+        writer: Writes them.
+        signature: Returns the model's; asked for when there are answers, so it is loaded.
+        style: What is told of each.
+        share: Of the answers that are logged, 0 to 1; which ones is left to chance.
+    """
+
+    def __init__(
+        self,
+        writer: EventWriter,
+        *,
+        signature: Callable[[], Signature],
+        style: Style,
+        share: float,
+    ) -> None:
+        self._writer, self._signature = writer, signature
+        self._style, self._share = style, share
+        self._prefix, self._number = uuid.uuid4().hex, 0
+        writer.start()
+
+    def take(self, batch: Sequence[Seen]) -> None:
+        """Log a sample of the batch."""
+        signature, share = self._signature(), self._share
+        for seen in batch:
+            if share >= 1 or random.random() < share:  # noqa: S311 - no secret
+                line = event(seen, signature, self._style, self._next_id())
+                self._writer.put(line, len(line))
+
+    def close(self, timeout_s: float) -> None:
+        """Write what is there for at most so long, and end; blocks."""
+        self._writer.close(timeout_s)
+
+    def _next_id(self) -> str:
+        self._number += 1
+        return f"{self._prefix}-{self._number}"

@@ -1,0 +1,1 @@
+"""Counts what the model sees and answers, in the bins of a profile, beside the predictions."""

@@ -1,0 +1,145 @@
+"""Paced clients of every kind that run inside the cluster beside each other, in one pod.
+
+Each sends its share of requests a second and prints a JSON line for each answer: on a new
+connection each time, on one kept alive that never reconnects unless it was told that it ends, and
+over gRPC on one channel (HTTP/2) and on a new one each time. Users come round and round.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+
+from fairlead_runtime.grpc.messages import INFERENCE
+
+Answer = dict[str, Any]
+_PATH = "/inference.GRPCInferenceService/ModelInfer"
+_USERS = 400
+_stopping = threading.Event()
+_printing = threading.Lock()
+
+
+class Http:
+    """HTTP/1.1; kept alive, it opens a connection only after it was told of the last one's end."""
+
+    def __init__(self, host: str, body: bytes, *, keep: bool) -> None:
+        self._host, self._body, self._keep = host, body, keep
+        self._kept: http.client.HTTPConnection | None = None
+
+    def __call__(self, user: str) -> Answer:
+        connection = self._kept or http.client.HTTPConnection(self._host, timeout=20)
+        try:
+            headers = {"Content-Type": "application/json", "x-user-id": user}
+            connection.request("POST", "/predict", self._body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            if answer.status != 200:
+                raise ValueError(f"status {answer.status}: {content[:200]!r}")
+            ends = answer.getheader("Connection", "").lower() == "close"
+        except BaseException:
+            self._kept = None
+            connection.close()
+            raise
+        if self._keep and not ends:
+            self._kept = connection
+        else:
+            self._kept = None
+            connection.close()
+        version = json.loads(content)["model_version"]
+        return {"version": version, "variant": answer.getheader("x-fairlead-variant")}
+
+
+class Grpc:
+    """gRPC; on one channel, or on a new one each time."""
+
+    def __init__(self, host: str, model: str, features: list[float], *, keep: bool) -> None:
+        self._target, self._keep = f"{host}:9000", keep
+        request = INFERENCE["ModelInferRequest"](model_name=model)
+        tensor = request.inputs.add(name="features", datatype="FP32", shape=[1, len(features)])
+        tensor.contents.fp32_contents.extend(features)
+        self._request = request.SerializeToString()
+        self._channel = self._open() if keep else None
+
+    def __call__(self, user: str) -> Answer:
+        if self._channel is not None:
+            return self._ask(self._channel, user)
+        with self._fresh() as channel:
+            return self._ask(channel, user)
+
+    def _ask(self, channel: grpc.Channel, user: str) -> Answer:
+        infer = channel.unary_unary(_PATH)
+        metadata = (("x-user-id", user),)
+        raw, call = infer.with_call(self._request, metadata=metadata, timeout=20)
+        answer = INFERENCE["ModelInferResponse"].FromString(raw)
+        told = dict(call.initial_metadata())
+        return {"version": answer.model_version, "variant": told.get("x-fairlead-variant")}
+
+    @contextmanager
+    def _fresh(self) -> Iterator[grpc.Channel]:
+        channel = self._open()
+        try:
+            yield channel
+        finally:
+            channel.close()
+
+    def _open(self) -> grpc.Channel:
+        # A pool of its own: channels of one process would share connections otherwise.
+        return grpc.insecure_channel(self._target, [("grpc.use_local_subchannel_pool", 1)])
+
+
+def send(kind: str, ask: Callable[[str], Answer], rate: float, ends: float) -> None:
+    """Send requests until the end, each at its own moment."""
+    number, due = 0, time.monotonic()
+    while not _stopping.is_set() and due < ends:
+        time.sleep(max(0.0, due - time.monotonic()))
+        user = f"u{number % _USERS}"
+        line: Answer = {"kind": kind, "user": user, "at": round(time.time(), 3)}
+        began = time.monotonic()
+        try:
+            line |= ask(user)
+        except (OSError, http.client.HTTPException, ValueError, KeyError, grpc.RpcError) as error:
+            line["error"] = f"{type(error).__name__}: {error}"
+        line["ms"] = round((time.monotonic() - began) * 1000)
+        with _printing:
+            print(json.dumps(line), flush=True)
+        number += 1
+        due += 1 / rate
+
+
+def main(
+    host: str, model: str, rate: float, seconds: float, features: list[float], kinds: list[str]
+) -> None:
+    """Run clients of these kinds until the end or SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda *_: _stopping.set())
+    body = json.dumps({"features": features}).encode()
+    clients: dict[str, Callable[[str], Answer]] = {
+        "new": Http(host, body, keep=False),
+        "kept": Http(host, body, keep=True),
+        "grpc": Grpc(host, model, features, keep=True),
+        "grpc-new": Grpc(host, model, features, keep=False),
+    }
+    ends = time.monotonic() + seconds
+    threads = [
+        threading.Thread(target=send, args=(kind, clients[kind], rate, ends)) for kind in kinds
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(json.dumps({"done": True}), flush=True)
+
+
+if __name__ == "__main__":
+    main(
+        sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4]),
+        json.loads(sys.argv[5]), sys.argv[6:],
+    )  # fmt: skip

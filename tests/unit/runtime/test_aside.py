@@ -1,0 +1,201 @@
+"""Answers that are looked at aside: what is seen, what is dropped, and that nobody waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from fairlead_runtime.dataplane.aside import Aside, Seen
+from fairlead_runtime.dataplane.finite import MOST, FiniteCheck, is_finite
+from fairlead_runtime.protocol.types import InferRequest, InferResponse
+
+ROW = np.ones((1, 2), np.float32)
+
+
+class Counts:
+    """Keeps what is counted."""
+
+    def __init__(self) -> None:
+        self.dropped: dict[str, int] = {}
+        self.answers = self.bad = 0
+
+    def unseen(self, reason: str, count: int) -> None:
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+    def checked(self, *, answers: int, non_finite: int) -> None:
+        self.answers += answers
+        self.bad += non_finite
+
+
+class Keeping:
+    """A sink that keeps what it gets, once it may."""
+
+    def __init__(self) -> None:
+        self.may = threading.Event()
+        self.may.set()
+        self.taken: list[Seen] = []
+        self.threads: set[int] = set()
+
+    def take(self, batch: Sequence[Seen]) -> None:
+        assert self.may.wait(10)
+        self.taken += batch
+        self.threads.add(threading.get_ident())
+
+
+class Broken:
+    """A sink that fails."""
+
+    def take(self, batch: Sequence[Seen]) -> None:
+        raise OSError("the disk is full")
+
+
+def seen(number: int = 0, output: float = 1.0, **headers: str) -> Seen:
+    request = InferRequest(inputs={"x": ROW}, id=str(number))
+    response = InferResponse(outputs={"y": ROW * np.float32(output)})
+    coded = {name.replace("_", "-").encode(): text.encode() for name, text in headers.items()}
+    return Seen(request, response, str(number), 0.001, "v2", coded)
+
+
+def test_every_sink_sees_every_answer_in_order_and_in_one_other_thread() -> None:
+    sinks = [Keeping(), Keeping()]
+    aside = Aside(Counts(), pause_s=0.001)
+    for sink in sinks:
+        aside.add(sink)
+    for number in range(1000):
+        aside.see(seen(number), 10)
+    aside.close(10)
+    for sink in sinks:
+        assert [each.request_id for each in sink.taken] == [str(n) for n in range(1000)]
+        assert len(sink.threads) == 1
+        assert threading.get_ident() not in sink.threads
+
+
+def test_a_sink_that_hangs_holds_up_nobody_and_what_it_misses_is_counted() -> None:
+    counts, sink = Counts(), Keeping()
+    sink.may.clear()
+    aside = Aside(counts, capacity=10, pause_s=0)
+    aside.add(sink)
+    aside.see(seen(), 10)
+    wait_until_taken(aside)
+    for number in range(25):
+        aside.see(seen(number), 10)
+    assert counts.dropped == {"queue_full": 15}
+    sink.may.set()
+    aside.close(10)
+    assert len(sink.taken) == 11
+
+
+def test_large_answers_are_dropped_long_before_the_queue_is_full() -> None:
+    counts, sink = Counts(), Keeping()
+    sink.may.clear()
+    aside = Aside(counts, capacity=10, capacity_bytes=1000, pause_s=0)
+    aside.add(sink)
+    aside.see(seen(), 600)
+    wait_until_taken(aside)  # but not given back: the sink still holds it
+    aside.see(seen(), 600)
+    assert counts.dropped == {"queue_full": 1}
+    sink.may.set()
+    aside.close(10)
+    assert len(sink.taken) == 1
+
+
+def wait_until_taken(aside: Aside) -> None:
+    deadline = time.monotonic() + 10
+    while aside._queue:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_a_sink_that_fails_harms_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    counts, sink = Counts(), Keeping()
+    aside = Aside(counts, pause_s=0)
+    aside.add(Broken())
+    aside.add(sink)
+    for number in range(3):
+        aside.see(seen(number), 10)
+        wait_until_taken(aside)
+    aside.close(10)
+    assert len(sink.taken) == 3
+    assert counts.dropped == {"sink_failed": 3}
+    assert caplog.text.count("Broken failed") == 1  # not once for each answer
+
+
+def test_headers_are_found_in_http_and_in_grpc() -> None:
+    over_http = seen(x_fairlead_unit="salt:ann", x_fairlead_compare="k1", traceparent="00-a-b-01")
+    assert (over_http.unit, over_http.compare) == ("salt:ann", "k1")
+    assert over_http.traceparent == "00-a-b-01"
+    assert (over_http.variant, over_http.experiment) == ("", "")
+    metadata = (("x-fairlead-variant", "candidate"), ("x-fairlead-experiment", b"prices"))
+    request, response = InferRequest(inputs={}), InferResponse(outputs={})
+    over_grpc = Seen(request, response, "", 0.0, "grpc", metadata)
+    assert (over_grpc.variant, over_grpc.experiment) == ("candidate", "prices")
+    assert over_grpc.unit == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "finite"),
+    [
+        (np.array([1.0, 2.0]), True),
+        (np.array([1.0, np.nan]), False),
+        (np.array([-np.inf], np.float16), False),
+        (np.array(["nan", "x"], object), True),
+        (np.array([1, 2]), True),
+        (np.zeros((0, 2)), True),
+        ([{0: 0.5, 1: 0.5}], True),
+        ([{0: 0.5}, {0: float("nan")}], False),
+        ([{"a": "b"}], True),
+        (["a"], True),
+    ],
+    ids=["floats", "nan", "inf", "text", "integers", "empty", "maps", "nan-map", "words", "list"],
+)
+def test_answers_with_nan_or_infinities_are_told_from_others(value: object, finite: bool) -> None:
+    assert is_finite(InferResponse(outputs={"y": value})) is finite  # type: ignore[dict-item]
+
+
+def test_of_many_answers_every_nth_is_checked_and_of_few_each() -> None:
+    counts = Counts()
+    check = FiniteCheck(counts)
+    check.take([seen(output=float("nan")), seen()])
+    assert (counts.answers, counts.bad) == (2, 1)
+    check.take([seen()] * 256)
+    assert (counts.answers, counts.bad) == (2 + MOST, 1)
+    check.take([seen()] * 33)
+    assert MOST + 2 < counts.answers <= 2 * MOST + 2
+
+
+def test_where_a_sample_will_do_the_rest_is_not_even_gathered() -> None:
+    counts, sink = Counts(), Keeping()
+    aside = Aside(counts, pause_s=60)
+    aside.add(sink, sample=True)
+    wanted: list[bool] = []
+    for _ in range(Aside.SAMPLE):
+        wanted.append(aside.wants)
+        aside.see(seen(), 10)
+    wanted.append(aside.wants)
+    aside.work([])  # as the thread does after each pause
+    wanted.append(aside.wants)
+    assert wanted == [True] * Aside.SAMPLE + [False, True]
+    assert counts.dropped == {}
+
+
+def test_one_sink_that_wants_all_makes_all_be_gathered() -> None:
+    aside = Aside(Counts(), pause_s=60)
+    aside.add(Keeping(), sample=True)
+    aside.add(Keeping())
+    for _ in range(10 * Aside.SAMPLE):
+        assert aside.wants
+        aside.see(seen(), 10)
+
+
+def test_answers_too_large_to_wait_do_not_end_the_sample() -> None:
+    counts = Counts()
+    aside = Aside(counts, capacity_bytes=1000, pause_s=60)
+    aside.add(Keeping(), sample=True)
+    for _ in range(2 * Aside.SAMPLE):
+        aside.see(seen(), 2000)
+    assert counts.dropped == {"queue_full": 2 * Aside.SAMPLE}
+    assert aside.wants
