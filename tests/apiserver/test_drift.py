@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -11,7 +14,8 @@ import pytest
 from aiohttp import web
 
 from fairlead_operator.evidence.scrape import Scraper
-from fairlead_operator.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, POD
+from fairlead_operator.kube.kinds import MODEL_DEPLOYMENT, POD
+from fairlead_operator.planning.podtemplate import METRICS_PORT
 from fairlead_operator.reconcile import drift
 from fairlead_runtime.contract.drift_names import PATH
 from fairlead_runtime.contract.drift_profile import Profile
@@ -20,7 +24,7 @@ from fairlead_runtime.drift.monitor import Monitor
 from fairlead_runtime.drift.reference import Draft
 from fairlead_runtime.drift.watch import nothing
 from fairlead_runtime.protocol.types import Signature, TensorSpec
-from tests.apiserver.api import JSON, Api, a_model, condition, until
+from tests.apiserver.api import Api, a_model, condition
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.rig import Rig
 from tests.apiserver.story import events
@@ -42,10 +46,9 @@ def profile() -> Profile:
 
 @dataclass
 class Pods:
-    """Pages of pods that answer on this machine, each with counters of its own."""
+    """Pods that answer on this machine, each at an address and with counters of its own."""
 
-    monitors: list[Monitor] = field(default_factory=list)
-    ports: list[int] = field(default_factory=list)
+    monitors: dict[str, Monitor] = field(default_factory=dict)
     seconds: float = 0.0
     asked: int = 0
     has_profile: bool = True
@@ -57,13 +60,13 @@ class Pods:
     def traffic(self, minutes: int, *, shift: float = 0.0, rows: int = 300) -> None:
         """Let every pod count so many minutes of rows, the fourth feature shifted."""
         for _ in range(minutes):
-            for monitor in self.monitors:
+            for monitor in self.monitors.values():
                 x = self.random.standard_normal((rows, 20), dtype=np.float32)
                 x[:, 3] += shift
                 monitor.count({"x": x}, {"y": x[:, 0]})
             self.seconds += 60
 
-    async def page(self, monitor: Monitor) -> web.Response:
+    async def answer(self, monitor: Monitor, _: web.Request) -> web.Response:
         self.asked += 1
         document = to_document(monitor.report()) if self.has_profile else nothing("NoProfile", "")
         return web.Response(body=json.dumps(document).encode())
@@ -71,62 +74,37 @@ class Pods:
 
 @pytest.fixture
 async def pods() -> AsyncIterator[Pods]:
-    """One page, where both pods of a test are asked: they have the same address and port."""
+    """Two pages, at loopback addresses that no other test on this machine has."""
     found = Pods()
     known = profile()
-    found.monitors = [Monitor(known, version="1", wall=found.now_s) for _ in range(2)]
-    turns = {"next": 0}
-
-    async def answer(_: web.Request) -> web.Response:
-        turns["next"] += 1
-        return await found.page(found.monitors[turns["next"] % len(found.monitors)])
-
-    app = web.Application()
-    app.router.add_get(PATH, answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    found.ports = [runner.addresses[0][1]]
-    yield found
-    await runner.cleanup()
+    process = os.getpid()
+    async with contextlib.AsyncExitStack() as stack:
+        for place in (1, 2):
+            address = f"127.{process >> 8 & 127}.{process & 255}.{place}"
+            monitor = Monitor(known, version="1", wall=found.now_s)
+            found.monitors[address] = monitor
+            app = web.Application()
+            app.router.add_get(PATH, functools.partial(found.answer, monitor))
+            runner = web.AppRunner(app)
+            await runner.setup()
+            stack.push_async_callback(runner.cleanup)
+            await web.TCPSite(runner, address, METRICS_PORT).start()
+        yield found
 
 
 async def serving(api: Api, kubelet: Kubelet, rig: Rig, pods: Pods) -> None:
-    """Serve a model on two pods that have the page's port as their inner one."""
+    """Serve a model on two pods that have these addresses."""
     model = a_model()
     model["spec"]["scaling"] = {"minReplicas": 2, "maxReplicas": 2}
     await api.create(MODEL_DEPLOYMENT, rig.namespace, model)
     await rig.settle(NOW)
     name = rig.revision("1")
-    await kubelet.scale(name, 0)
-
-    async def gone() -> bool:
-        return not await kubelet.pods(name)
-
-    await until("no pods", gone)
-    live = await api.get(DEPLOYMENT, rig.namespace, name)
-    assert live is not None
-    containers = live["spec"]["template"]["spec"]["containers"]
-    port = {"name": "metrics", "containerPort": pods.ports[0], "protocol": "TCP"}
-    containers[0]["ports"].append(port)
-    spec = {"replicas": 2, "template": {"spec": {"containers": containers}}}
-    await api.merge(DEPLOYMENT, rig.namespace, name, {"spec": spec})
-
-    async def new() -> list[JSON] | None:
-        found = [pod for pod in await kubelet.pods(name) if _inner(pod)]
-        return found if len(found) == 2 else None
-
-    for pod in await until("two pods with the inner port", new):
-        status = {"status": {"podIP": "127.0.0.1", "podIPs": [{"ip": "127.0.0.1"}]}}
+    await kubelet.scale(name, 2)
+    for pod, address in zip(await kubelet.some_pods(name, 2), pods.monitors, strict=True):
+        status = {"status": {"podIP": address, "podIPs": [{"ip": address}]}}
         await api.merge(POD, rig.namespace, pod["metadata"]["name"], status, "status")
     await kubelet.start(name, 2)
     await rig.settle(later(10))
-
-
-def _inner(pod: JSON) -> bool:
-    ports = pod["spec"]["containers"][0]["ports"]
-    return any(port.get("name") == "metrics" for port in ports)
 
 
 async def passes(rig: Rig, pods: Pods, minutes: int, *, shift: float = 0.0) -> None:
@@ -188,18 +166,3 @@ async def test_a_model_without_a_profile_is_asked_once(
         live = await api.model(rig.namespace)
         assert not condition(live, "Drifted")
         assert "drift" not in live["status"]
-
-
-async def test_pods_without_an_inner_port_are_never_asked(
-    api: Api, kubelet: Kubelet, rig: Rig, pods: Pods
-) -> None:
-    async with Scraper() as scraper:
-        rig.drift = drift.reader(scraper)
-        rig.restart()
-        await api.create(MODEL_DEPLOYMENT, rig.namespace, a_model())
-        await rig.settle(NOW)
-        await kubelet.start(rig.revision("1"))
-        await rig.settle(later(10))
-        result = await rig.run(later(300))
-        assert result.requeue_after_s is None
-        assert pods.asked == 0

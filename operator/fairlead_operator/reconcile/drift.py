@@ -6,7 +6,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairlead_operator.evidence import drift as pages
 from fairlead_operator.evidence.drift import Told
@@ -16,11 +16,18 @@ from fairlead_operator.kube.errors import KubeError
 from fairlead_operator.kube.kinds import POD
 from fairlead_operator.planning import names
 from fairlead_operator.rollout.drift import DriftView
-from fairlead_operator.rollout.revision import Revision
+from fairlead_operator.rollout.judging import Quality
+from fairlead_operator.rollout.revision import Revision, State
 from fairlead_operator.rollout.snapshot import Snapshot
 
+if TYPE_CHECKING:
+    from fairlead_runtime.contract.drift_report import Report
+
 READ_EVERY_S = 60.0
+_MOST_DOUBLINGS = 4
 _FORGET_AFTER_S = 3600.0
+_LOOKS = 100
+"""A rollout's windows slide, so each minute is a test of its own: alpha is shared by so many."""
 ReadDrift = Callable[[Sequence[Target]], Awaitable[tuple[Told, ...]]]
 """Asks pods for their counts; one that cannot be asked is in the answer all the same."""
 
@@ -42,6 +49,13 @@ class _Known:
     read_at: dt.datetime | None = None
     none: bool = False
     used_at: dt.datetime | None = None
+    quality: Quality | None = None
+    silent: int = 0
+
+    @property
+    def every_s(self) -> float:
+        """How often pods are asked: seldom while none has ever told anything."""
+        return READ_EVERY_S * (1 << min(self.silent, _MOST_DOUBLINGS))
 
     @property
     def shown(self) -> DriftView | None:
@@ -81,7 +95,7 @@ class DriftKeeper:
         known.used_at = now
         if known.none:
             return None
-        if known.read_at is None or (now - known.read_at).total_seconds() >= READ_EVERY_S:
+        if known.read_at is None or (now - known.read_at).total_seconds() >= known.every_s:
             known.read_at = now
             with contextlib.suppress(KubeError):  # drift must not hold up a pass
                 await self._ask(known, self._read, snapshot, revision)
@@ -97,21 +111,65 @@ class DriftKeeper:
         known = self._known.get((str(snapshot.resource["metadata"]["uid"]), revision.hash))
         if known is None or known.none or known.read_at is None:
             return None
-        return max(1.0, READ_EVERY_S - (now - known.read_at).total_seconds())
+        return max(1.0, known.every_s - (now - known.read_at).total_seconds())
 
-    async def _ask(
-        self, known: _Known, read: ReadDrift, snapshot: Snapshot, revision: Revision
-    ) -> None:
+    async def compared(self, snapshot: Snapshot, now: dt.datetime) -> Snapshot:
+        """Return the snapshot of a rollout that is judged, with both revisions' counts compared.
+
+        Nobody is asked unless both revisions' pods have an inner port. Where pods cannot be listed
+        or read, the comparison of a minute ago stays for the gates to judge.
+        """
+        if self._read is None or snapshot.evidence is None:
+            return snapshot
+        stable = next((r for r in snapshot.revisions if r.state is State.ACTIVE), None)
+        candidate = next((r for r in snapshot.revisions if r.hash == snapshot.recognised), None)
+        if stable is None or candidate is None or stable is candidate:
+            return snapshot
+        if not (_has_port(snapshot, stable) and _has_port(snapshot, candidate)):
+            return snapshot
+        key = (str(snapshot.resource["metadata"]["uid"]), f"{stable.hash} {candidate.hash}")
+        known = self._known.setdefault(key, _Known())
+        known.used_at = now
+        if known.read_at is None or (now - known.read_at).total_seconds() >= READ_EVERY_S:
+            known.read_at = now
+            with contextlib.suppress(KubeError):
+                sides = [
+                    await self._reports(self._read, snapshot, revision)
+                    for revision in (stable, candidate)
+                ]
+                known.quality = _quality(*sides, alpha=snapshot.plan.limits.alpha / _LOOKS)
+        if known.quality is None:
+            return snapshot
+        before = snapshot.quality or Quality()
+        found = replace(before, inputs=known.quality.inputs, predictions=known.quality.predictions)
+        return replace(snapshot, quality=found)
+
+    async def _reports(
+        self, read: ReadDrift, snapshot: Snapshot, revision: Revision
+    ) -> list[Report]:
+        told = await read(pages.targets(await self._pods(snapshot, revision)))
+        return [each.report for each in told if each.report is not None]
+
+    async def _pods(self, snapshot: Snapshot, revision: Revision) -> list[dict[str, Any]]:
         selector = names.selector(snapshot.name, revision.hash)
-        pods = await self._cluster.list(
+        return await self._cluster.list(
             POD,
             snapshot.resource["metadata"]["namespace"],
             labels=",".join(f"{label}={value}" for label, value in selector.items()),
         )
-        told = await read(pages.targets(pods))
+
+    async def _ask(
+        self, known: _Known, read: ReadDrift, snapshot: Snapshot, revision: Revision
+    ) -> None:
+        told = await read(pages.targets(await self._pods(snapshot, revision)))
         if told and all(each.reason == "NoProfile" for each in told):
             known.none = True
             return
+        heard = any(each.report is not None or each.reason == "ProfileRefused" for each in told)
+        if not heard and known.view is None:
+            known.silent += 1
+            return
+        known.silent = 0
         known.view = judged(known.view, told)
 
     def _forget(self, now: dt.datetime) -> None:
@@ -137,6 +195,18 @@ def judged(known: DriftView | None, told: Sequence[Told]) -> DriftView:
     except MergeError as error:
         return replace(view, refused=str(error), replicas=len(reports))
     return DriftView(watch=watch, replicas=len(reports), refused=refused)
+
+
+def _quality(
+    stable: Sequence[Report], candidate: Sequence[Report], *, alpha: float
+) -> Quality | None:
+    from fairlead_operator.rollout.drift_gate import compared
+    from fairlead_runtime.contract.drift_counts import MergeError
+
+    try:
+        return compared(Quality(), stable, candidate, alpha=alpha)
+    except MergeError:  # a revision's pods with different profiles: no evidence
+        return None
 
 
 def _has_port(snapshot: Snapshot, revision: Revision) -> bool:

@@ -110,6 +110,7 @@ class Reconciler:
                 resource, Reason.INVALID_SPEC, str(error), now, serving=serving
             )
             return Result(changed=await self._write_status(resource, new, now))
+        snapshot = await self._drift.compared(snapshot, now)
         changed: list[str] = []
         decision = decide(snapshot, self._settled, now)
         told = decision.step.notes if decision.step is not None else ()

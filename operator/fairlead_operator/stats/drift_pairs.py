@@ -20,12 +20,14 @@ class Paired:
         inputs: Names of those samples that are inputs; the others are predictions.
         unlike: Features that only one side has, or that both cut into other bins.
         minutes: Sub-windows that both sides have.
+        end_s: The end of the newest of them, in seconds since 1970.
     """
 
     samples: tuple[Sample, ...] = ()
     inputs: frozenset[str] = frozenset()
     unlike: tuple[str, ...] = ()
     minutes: int = 0
+    end_s: float = 0.0
 
 
 def pair(stable: Sequence[Report], candidate: Sequence[Report]) -> Paired:
@@ -61,6 +63,7 @@ def pair(stable: Sequence[Report], candidate: Sequence[Report]) -> Paired:
         inputs=frozenset(first[here].name for here, _ in alike if first[here].role == "input"),
         unlike=unlike,
         minutes=len(shared),
+        end_s=window.end_s,
     )
 
 
