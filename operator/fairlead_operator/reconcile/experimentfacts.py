@@ -11,7 +11,7 @@ import orjson
 
 from fairlead_operator.api.times import instant
 from fairlead_operator.api.v1alpha1 import ExperimentSpec
-from fairlead_operator.api.v1alpha1.experiment import MEASURED
+from fairlead_operator.api.v1alpha1.experimentanalysis import MEASURED
 from fairlead_operator.evidence.direct import Direct, Pods
 from fairlead_operator.evidence.routers import RouterPod
 from fairlead_operator.evidence.scrape import Page, Scraper, Target
