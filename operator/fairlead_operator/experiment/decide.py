@@ -10,6 +10,7 @@ from fairlead_operator.api.reasons import Reason
 from fairlead_operator.api.times import duration
 from fairlead_operator.experiment import checks, ending, guardrails
 from fairlead_operator.experiment.arranging import arranged, with_availability, with_weights
+from fairlead_operator.experiment.ending import End
 from fairlead_operator.experiment.facts import Snapshot
 from fairlead_operator.experiment.guardrails import Finding
 from fairlead_operator.experiment.judging import Judged, judge, progress
