@@ -5,11 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from fairlead_operator.rollout.view import RolloutMove
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -64,6 +69,8 @@ class Metrics:
             "Keys that are due and wait for a worker.",
             registry=self.registry,
         )
+        self.rollouts = Rollouts()
+        self.registry.register(self.rollouts)
         self._age = Gauge(
             "fairlead_operator_queue_age_seconds",
             "For how long the oldest due key has been waiting.",
@@ -74,6 +81,56 @@ class Metrics:
         """Read the queue's depth and age whenever the metrics are scraped."""
         self._depth.set_function(depth)
         self._age.set_function(age_s)
+
+
+class Rollouts(Collector):
+    """What the gates of the rollouts under way say, as of the last pass."""
+
+    def __init__(self) -> None:
+        self._steps: dict[tuple[str, str], RolloutMove] = {}
+
+    def show(self, key: tuple[str, str], step: RolloutMove | None) -> None:
+        """Show a rollout's step; one without checks has none to show."""
+        if step is None or not step.checks:
+            self.forget(key)
+        else:
+            self._steps[key] = step
+
+    def forget(self, key: tuple[str, str]) -> None:
+        """Show a rollout no more."""
+        self._steps.pop(key, None)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return weight, values, limits, samples and verdicts."""
+        labels = ["namespace", "model_deployment"]
+        weight = GaugeMetricFamily(
+            "fairlead_rollout_weight_ratio", "The candidate's share of the traffic.", labels=labels
+        )
+        by_gate = [*labels, "gate"]
+        value, limit, samples = (
+            GaugeMetricFamily(f"fairlead_rollout_check_{name}", text, labels=by_gate)
+            for name, text in (
+                ("value", "What a gate measured, in the unit that status shows."),
+                ("limit", "What it allows, in the same unit."),
+                ("samples", "What it rests on."),
+            )
+        )
+        verdict = GaugeMetricFamily(
+            "fairlead_rollout_check_verdict",
+            "1 for what a gate says.",
+            labels=[*by_gate, "verdict"],
+        )
+        for key, step in list(self._steps.items()):
+            weight.add_metric(list(key), step.slots / 10_000)
+            for check in step.checks:
+                mine = [*key, check.gate.value]
+                for family, number in ((value, check.value), (limit, check.limit)):
+                    if number is not None:
+                        family.add_metric(mine, number)
+                samples.add_metric(mine, check.samples)
+                if check.verdict is not None:
+                    verdict.add_metric([*mine, check.verdict.value], 1)
+        return [weight, value, limit, samples, verdict]
 
 
 def about(obj_kind: str, namespace: str, name: str) -> dict[str, Any]:

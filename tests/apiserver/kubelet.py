@@ -10,7 +10,7 @@ import json
 import uuid
 from typing import Any
 
-from fairlead_operator.kube.kinds import DEPLOYMENT, EVENT, POD
+from fairlead_operator.kube.kinds import DEPLOYMENT, EVENT, JOB, POD
 from tests.apiserver.api import JSON, Api, until
 
 DIGEST = "sha256:" + "a" * 64
@@ -59,6 +59,31 @@ class Kubelet:
         """A pod of one container that fetches nothing becomes ready."""
         main = _container("router", {"running": {"startedAt": _THEN}}, ready=True, last=None)
         await self._report(pod, [], [main], phase="Running")
+
+    async def tries(self, job: str, code: int, report: str, *, reason: str | None = None) -> None:
+        """The pod of a validation Job ends; wait until the Job controller has seen it."""
+
+        async def made() -> list[JSON] | None:
+            found = await self._api.list(
+                POD, self._namespace, f"batch.kubernetes.io/job-name={job}"
+            )
+            return found or None
+
+        for pod in await until(f"a pod of {job}", made):
+            phase = "Succeeded" if code == 0 else "Failed"
+            main = _container(
+                "validate", _ended(code, report, reason=reason), ready=False, last=None
+            )
+            await self._report(pod, [_fetch(_ended(0, "{}"), ready=True)], [main], phase=phase)
+
+        async def over() -> bool:
+            live = await self._api.get(JOB, self._namespace, job)
+            return any(
+                each["status"] == "True" and each["type"] in ("Complete", "Failed")
+                for each in ((live or {}).get("status") or {}).get("conditions") or ()
+            )
+
+        await until(f"{job} has ended", over)
 
     async def ready_is(self, deployment: str, count: int) -> None:
         """Wait until a Deployment counts so many ready replicas, and has seen its own spec."""

@@ -41,6 +41,7 @@ RULES = [
         "verbs": _CHILD,
     },
     {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": _CHILD},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": _CHILD},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},

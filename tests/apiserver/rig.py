@@ -20,6 +20,8 @@ from fairlead_operator.kube.errors import UnreachableError
 from fairlead_operator.kube.kinds import CHILDREN, MODEL_DEPLOYMENT
 from fairlead_operator.kube.lease import Lease
 from fairlead_operator.planning import names
+from fairlead_operator.reconcile import counting
+from fairlead_operator.reconcile.counting import Count
 from fairlead_operator.reconcile.drift import ReadDrift
 from fairlead_operator.reconcile.experimentfacts import Facts
 from fairlead_operator.reconcile.experiments import Experimenter
@@ -75,6 +77,7 @@ class Rig:
         self.settings = dataclasses.replace(settings, namespaces=(namespace,))
         self.metrics = Metrics()
         self.routers: ReadRouters = nobody
+        self.count: Count = counting.nobody
         self.drift: ReadDrift | None = None
         self.recorder = Recorder(settings.recorder_url)
         self.inputs: dict[str, tuple[Input, ...]] = {}
@@ -109,7 +112,13 @@ class Rig:
         """Forget everything, as a new process would."""
         self.cache = Cache()
         self.reconciler = Reconciler(
-            self.cluster, self.cache, self.settings, self.metrics, self._read_routers, self.drift
+            self.cluster,
+            self.cache,
+            self.settings,
+            self.metrics,
+            self._read_routers,
+            self.drift,
+            self._counted,
         )
         facts = Facts(
             self.cluster, self.cache, self._ask_inputs, self._requests,
@@ -163,6 +172,11 @@ class Rig:
 
     async def _read_routers(self, pods: Pods) -> tuple[Router, ...]:
         return await self.routers(pods)
+
+    async def _counted(
+        self, address: str, pods: ReadPods | None, since: dt.datetime
+    ) -> Window | None:
+        return await self.count(address, pods, since)
 
     def revision(self, version: str) -> str:
         """Return the name of the revision with this version, by what the cache holds."""

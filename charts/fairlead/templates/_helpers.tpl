@@ -129,6 +129,9 @@ A whole number that came through YAML is a float to Helm: `%g` and int64 print i
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
 # Why a model is not ready: its pods say it, and the kubelet's Events on a volume that is missing.
 # A router's pod is annotated, so that its kubelet hands out a new configuration at once.
 - apiGroups: [""]

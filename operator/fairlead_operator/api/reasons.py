@@ -107,6 +107,31 @@ class Reason(StrEnum):
         "The pods are not ready after ten minutes, and nothing tells why.",
     )
     PODS_REFUSED = "PodsRefused", "A quota or an admission policy refuses the pods."
+    VALIDATING = "Validating", "A Job tries the candidate out; it gets no traffic before it passes."
+    VALIDATION_RETRYING = (
+        "ValidationRetrying",
+        "The validation Job could not be carried out, which says nothing about the model.",
+    )
+    VALIDATION_FAILED = (
+        "ValidationFailed",
+        "Validation blames the model. It is not tried again unless asked to, or for another one.",
+    )
+    OBJECTIVES_UNREACHABLE = (
+        "ObjectivesUnreachable",
+        "spec.objectives.requestsPerSecond needs more replicas than maxReplicas.",
+    )
+    ROLLOUT_PROGRESSING = "RolloutProgressing", "The candidate has a share of the traffic."
+    ROLLOUT_HELD = (
+        "RolloutHeld",
+        "A step has passed its deadline, and the evidence decides nothing; the message says why.",
+    )
+    ROLLOUT_PAUSED = "RolloutPaused", "The rollout is paused by spec.rollout.paused or annotation."
+    ROLLING_BACK = "RollingBack", "The traffic goes back to the stable revision."
+    ROLLED_BACK = (
+        "RolledBack",
+        "A gate condemned the candidate. The stable serves; only retry or another revision helps.",
+    )
+    ROLLOUT_ABORTED = "RolloutAborted", "Somebody aborted the rollout by annotation."
     EXPERIMENT_RUNNING = "Running", "The Experiment's users are split, and outcomes are counted."
     SPLIT_STARTING = "SplitStarting", "The Experiment waits until every router carries its split."
     TARGET_MISSING = "TargetMissing", "The Experiment's target does not exist."

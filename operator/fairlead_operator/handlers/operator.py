@@ -15,7 +15,7 @@ from fairlead_operator.handlers.watches import Watches
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.lease import Lease
-from fairlead_operator.reconcile import drift, routers
+from fairlead_operator.reconcile import counting, drift, routers
 from fairlead_operator.reconcile.experimentfacts import Facts, inputs_reader, requests_reader
 from fairlead_operator.reconcile.experiments import Experimenter
 from fairlead_operator.reconcile.loop import Loop
@@ -44,7 +44,13 @@ async def run(settings: Settings) -> None:
         cache, metrics = Cache(), Metrics()
         scraper = Scraper()
         reconciler = Reconciler(
-            cluster, cache, settings, metrics, routers.reader(scraper), drift.reader(scraper)
+            cluster,
+            cache,
+            settings,
+            metrics,
+            routers.reader(scraper),
+            drift.reader(scraper),
+            counting.counter(scraper),
         )
         recorder = Recorder(settings.recorder_url, settings.recorder_token_file)
         facts = Facts(

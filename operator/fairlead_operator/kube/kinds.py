@@ -47,6 +47,7 @@ EVENT = Kind("", "v1", "Event", "events")
 REPORTED_EVENT = Kind("events.k8s.io", "v1", "Event", "events")
 AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+JOB = Kind("batch", "v1", "Job", "jobs")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
 CHILDREN = (
@@ -56,6 +57,7 @@ CHILDREN = (
     SERVICE,
     AUTOSCALER,
     DISRUPTION_BUDGET,
+    JOB,
 )
 """Kinds that a ModelDeployment owns, in the order in which they are applied."""
 

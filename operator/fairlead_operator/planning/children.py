@@ -179,6 +179,11 @@ class Children:
             revision_hash,
         )
 
+    def validation(self, revision_hash: str, spec: Manifest) -> Manifest:
+        """Return the Job that tries a revision out; it is made once and never changed."""
+        name = names.validation_name(self._name, revision_hash)
+        return self._object("batch/v1", "Job", name, {"spec": spec}, revision_hash)
+
     def _object(
         self, api_version: str, kind: str, name: str, body: Manifest, revision_hash: str | None
     ) -> Manifest:

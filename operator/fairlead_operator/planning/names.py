@@ -8,12 +8,15 @@ HASH_LENGTH = 8
 MANAGED_BY = {"app.kubernetes.io/managed-by": "fairlead"}
 MODEL_APP = "fairlead-model"
 ROUTER_APP = "fairlead-router"
+VALIDATION_APP = "fairlead-validation"
 """`app.kubernetes.io/name` of pods by what runs in them; NetworkPolicies select by it."""
 OWNER_LABEL = "fairlead.dev/model-deployment"
 REVISION_LABEL = "fairlead.dev/revision"
 APPLIED_ANNOTATION = "fairlead.dev/applied"
 DIGEST_KEY = "model-digest"
 
+VALIDATES_LABEL = "fairlead.dev/validates"
+"""On a validation's pod: the short hash of the revision that it tries out."""
 ROUTER_LABEL = "fairlead.dev/router"
 """On a router's pods: the ModelDeployment whose address they answer."""
 ROUTER_ANNOTATION = "fairlead.dev/router-configuration"
@@ -48,6 +51,21 @@ def labels(name: str, revision_hash: str | None = None) -> dict[str, str]:
     if revision_hash is not None:
         common[REVISION_LABEL] = short(revision_hash)
     return common
+
+
+def validation_name(name: str, revision_hash: str) -> str:
+    """Return the name of the Job that tries a revision out."""
+    return f"{revision_name(name, revision_hash)}-validate"
+
+
+def validation_labels(name: str, revision_hash: str) -> dict[str, str]:
+    """Return the labels of a validation's pod: none by which it would be taken for a server."""
+    return {
+        "app.kubernetes.io/name": VALIDATION_APP,
+        "app.kubernetes.io/instance": name,
+        **MANAGED_BY,
+        VALIDATES_LABEL: short(revision_hash),
+    }
 
 
 def router_name(name: str) -> str:

@@ -10,18 +10,24 @@ from typing import Any
 from pydantic import ValidationError
 
 from fairlead_operator.api.v1alpha1 import ModelSpec, ObjectivesSpec, RuntimeSpec, ScalingSpec
+from fairlead_operator.api.v1alpha1.rollout import RolloutSpec, ValidationSpec
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.kinds import EVENT, POD
 from fairlead_operator.planning import names
-from fairlead_operator.reconcile import neighbourhood
+from fairlead_operator.reconcile import counting, neighbourhood
+from fairlead_operator.reconcile.counting import Count
 from fairlead_operator.reconcile.neighbourhood import owned
 from fairlead_operator.reconcile.routers import ReadRouters
-from fairlead_operator.rollout import addressing, diagnosis, wanted
+from fairlead_operator.rollout import addressing, diagnosis, rolling, trial, wanted
 from fairlead_operator.rollout.capacity import satisfied
+from fairlead_operator.rollout.plan import Plan, parse
 from fairlead_operator.rollout.revision import Revision, State, from_status, instant
 from fairlead_operator.rollout.snapshot import Finding, Resolved, Snapshot
+from fairlead_operator.traffic.counts import Window
 
+_JOB_LABEL = "batch.kubernetes.io/job-name"
+"""What the Job controller writes on the pods of a Job."""
 _PODS_SPEAK_AFTER_S = 3.0
 """A pod that has just been made has nothing to tell yet."""
 
@@ -34,6 +40,7 @@ async def snapshot(
     cluster: Cluster,
     cache: Cache,
     read_routers: ReadRouters,
+    count: Count,
     resource: Mapping[str, Any],
     now: dt.datetime,
 ) -> Snapshot:
@@ -43,6 +50,7 @@ async def snapshot(
         cluster: Who is asked for pods, where they have something to tell.
         cache: What the watches have seen.
         read_routers: How router pods are asked, while there are any.
+        count: How evidence is read, while a rollout is judged.
         resource: The ModelDeployment.
         now: The instant of the pass.
 
@@ -53,6 +61,7 @@ async def snapshot(
     meta = resource["metadata"]
     spec = resource.get("spec")
     model, runtime, scaling, objectives = _spec(spec)
+    validation, plan = _plan(spec)
     known = [from_status(e) for e in (resource.get("status") or {}).get("revisions") or ()]
     revisions = tuple(revision for revision in known if revision is not None)
     split, pinned, arms = neighbourhood.experiment(cache, resource)
@@ -66,6 +75,8 @@ async def snapshot(
         recognised=_recognise(revisions, model, runtime),
         children=owned(cache, resource),
         objectives=objectives,
+        plan=plan,
+        validation_spec=validation,
         router_always=isinstance(spec, Mapping) and spec.get("router") == "Always",
         neighbours=neighbourhood.neighbours(cache, resource, others),
         claims=neighbourhood.claims(cache, resource),
@@ -80,8 +91,15 @@ async def snapshot(
         told = await read_routers(pods)
         first = dataclasses.replace(first, routers=told, router_pods=tuple(pods))
     candidate = next((r for r in revisions if r.hash == first.recognised), None)
+    window = await _judged(cluster, first, candidate, count, now)
+    first = dataclasses.replace(first, evidence=window)
     if candidate is None:
         return first
+    if rolling.validating(resource, candidate.hash, now):
+        name = names.validation_name(first.name, candidate.hash)
+        tried = await cluster.list(POD, meta["namespace"], labels=f"{_JOB_LABEL}={name}")
+        found = trial.outcome(first.children.get(("Job", name)), tried)
+        first = dataclasses.replace(first, validation=found)
     findings, resolved = await _ask_pods(cluster, first, candidate, meta["namespace"], now)
     return dataclasses.replace(first, findings=findings, resolved=resolved)
 
@@ -99,6 +117,26 @@ def serving(cache: Cache, resource: Mapping[str, Any]) -> bool:
 def with_resource(before: Snapshot, resource: Mapping[str, Any]) -> Snapshot:
     """Return the same snapshot of a resource whose status has been written since."""
     return dataclasses.replace(before, resource=resource)
+
+
+async def _judged(
+    cluster: Cluster,
+    found: Snapshot,
+    candidate: Revision | None,
+    count: Count,
+    now: dt.datetime,
+) -> Window | None:
+    """Read what both revisions of a rollout did since their split is live; else nobody is asked."""
+    meta = found.resource["metadata"]
+    address = f"{meta['namespace']}/{meta['name']}"
+    since = rolling.judged_since(found.resource, now)
+    stable = next((r for r in found.revisions if r.state is State.ACTIVE), None)
+    if since is None or stable is None or candidate is None:
+        return await count(address, None, now)
+    labels = f"{names.OWNER_LABEL}={meta['name']}"
+    models = await cluster.list(POD, meta["namespace"], labels=labels)
+    keys = (stable.child_name(found.name), candidate.child_name(found.name))
+    return await count(address, counting.pods(keys, found.router_pods, models), since)
 
 
 async def _ask_pods(
@@ -130,7 +168,7 @@ async def _ask_pods(
 
 
 _Part = Mapping[str, Any]
-_Kind = ModelSpec | RuntimeSpec | ScalingSpec | ObjectivesSpec
+_Kind = ModelSpec | RuntimeSpec | ScalingSpec | ObjectivesSpec | RolloutSpec | ValidationSpec
 
 
 def _spec(spec: object) -> tuple[_Part, _Part, _Part, _Part]:
@@ -142,6 +180,12 @@ def _spec(spec: object) -> tuple[_Part, _Part, _Part, _Part]:
         _part(ScalingSpec, spec, "scaling"),
         _part(ObjectivesSpec, spec, "objectives"),
     )
+
+
+def _plan(spec: object) -> tuple[_Part, Plan]:
+    given = spec if isinstance(spec, Mapping) else {}
+    _part(RolloutSpec, given, "rollout")
+    return _part(ValidationSpec, given, "validation"), parse(given)
 
 
 def _part(kind: type[_Kind], spec: Mapping[str, Any], name: str) -> _Part:

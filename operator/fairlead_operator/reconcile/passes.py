@@ -16,7 +16,8 @@ from fairlead_operator.kube.errors import ConflictError
 from fairlead_operator.kube.kinds import BY_KIND, MODEL_DEPLOYMENT
 from fairlead_operator.planning import names
 from fairlead_operator.planning.children import Manifest
-from fairlead_operator.reconcile import act, gather, routers
+from fairlead_operator.reconcile import act, counting, gather, routers
+from fairlead_operator.reconcile.counting import Count
 from fairlead_operator.reconcile.drift import DriftKeeper, ReadDrift
 from fairlead_operator.reconcile.routers import ReadRouters
 from fairlead_operator.rollout import status as status_module
@@ -24,6 +25,7 @@ from fairlead_operator.rollout.addressing import Kick
 from fairlead_operator.rollout.decide import Decision, decide, look_again_s
 from fairlead_operator.rollout.settled import Settled
 from fairlead_operator.rollout.snapshot import Finding
+from fairlead_operator.rollout.view import Note
 from fairlead_operator.settings import Settings
 from fairlead_operator.telemetry import Metrics
 
@@ -63,9 +65,11 @@ class Reconciler:
         metrics: Metrics,
         read_routers: ReadRouters,
         read_drift: ReadDrift | None = None,
+        count: Count = counting.nobody,
     ) -> None:
         self._read_routers = read_routers
         self._drift = DriftKeeper(cluster, read_drift)
+        self._count = count
         self._cluster = cluster
         self._cache = cache
         self._metrics = metrics
@@ -92,11 +96,12 @@ class Reconciler:
         """Run one pass; safe to repeat, and to stop between any two steps."""
         resource = self._cache.model_deployment(key)
         if resource is None or resource["metadata"].get("deletionTimestamp"):
+            self._metrics.rollouts.forget(key)
             return Result()  # the garbage collector removes the children, with or without us
         now = now or dt.datetime.now(dt.UTC)
         try:
             snapshot = await gather.snapshot(
-                self._cluster, self._cache, self._read_routers, resource, now
+                self._cluster, self._cache, self._read_routers, self._count, resource, now
             )
         except gather.SpecError as error:
             self._metrics.errors.labels(Reason.INVALID_SPEC.value).inc()
@@ -107,11 +112,13 @@ class Reconciler:
             return Result(changed=await self._write_status(resource, new, now))
         changed: list[str] = []
         decision = decide(snapshot, self._settled, now)
+        told = decision.step.notes if decision.step is not None else ()
         if decision.freeze:
             # A revision's defaults are remembered before anything is made from them: an operator
             # that takes over between here and the end finds the same revision, not a new one.
             new = status_module.compose(snapshot, decision, (), now, carried_out=False)
-            changed += await self._write_status(resource, new, now)
+            changed += await self._write_status(resource, new, now, told)
+            told = ()
             resource = self._cache.model_deployment(key) or resource
         elif _lacks(snapshot.children, decision) and not await self._still_there(resource):
             return Result()
@@ -125,11 +132,12 @@ class Reconciler:
             changed += await self._prune(snapshot.children, decision.prune)
         snapshot = gather.with_resource(snapshot, resource)
         unaddressed = done.address if ("Service", snapshot.name) not in snapshot.children else None
+        self._metrics.rollouts.show(key, decision.step)
         drift = await self._drift.observe(snapshot, decision.active, now)
         new = status_module.compose(
             snapshot, decision, done.problems, now, unaddressed=unaddressed, drift=drift
         )
-        changed += await self._write_status(resource, new, now)
+        changed += await self._write_status(resource, new, now, told)
         waits = (
             self._requeue(resource, new, decision, done.problems, now),
             self._drift.wait_s(snapshot, decision.active, now),
@@ -214,7 +222,11 @@ class Reconciler:
         return changed
 
     async def _write_status(
-        self, resource: Mapping[str, Any], new: dict[str, Any], now: dt.datetime
+        self,
+        resource: Mapping[str, Any],
+        new: dict[str, Any],
+        now: dt.datetime,
+        told: tuple[Note, ...] = (),
     ) -> tuple[str, ...]:
         before = resource.get("status") or {}
         if not status_module.worth_writing(before, new, now):
@@ -233,7 +245,7 @@ class Reconciler:
         live = await self._cluster.apply(MODEL_DEPLOYMENT, body, "status")
         self._cache.observe(live)
         self._metrics.writes.labels(MODEL_DEPLOYMENT.kind, "status").inc()
-        for note in status_module.notes(before, new):
+        for note in (*told, *status_module.notes(before, new)):
             await events.post(
                 self._cluster,
                 live,

@@ -71,14 +71,17 @@ class Address:
     finding: Finding | None = None
 
     @property
+    def arms(self) -> frozenset[str]:
+        """Child names of all arms that the routers know."""
+        written = self.move.configuration
+        if written is None:
+            return frozenset()
+        return frozenset(arm.key for arm in (*written.split.arms, *written.arms, *written.mirrored))
+
+    @property
     def in_use(self) -> frozenset[str]:
         """Child names of all arms that have, or may still get, requests by this address."""
-        keys = {self.move.select} - {ROUTER}
-        written = self.move.configuration
-        if written is not None:
-            arms = (*written.split.arms, *written.arms, *written.mirrored)
-            keys |= {arm.key for arm in arms}
-        return frozenset(keys)
+        return self.arms | ({self.move.select} - {ROUTER})
 
 
 def remembered(snapshot: Snapshot, now: dt.datetime) -> Memory:
@@ -147,12 +150,13 @@ def decide(
 def router_settings(snapshot: Snapshot, settled: Settled) -> Settings:
     """Return what of a router's configuration does not change with the split."""
     latency, asked = snapshot.objectives.get("maxLatencyMs"), snapshot.objectives.get("timeout")
+    limits = {int(each) for each in (latency, snapshot.plan.limits.latency_p99_ms) if each}
     return Settings(
         name=snapshot.name,
         timeout_s=split.timeout_s(
             max_latency_ms=latency, asked_s=None if asked is None else duration.seconds(asked)
         ),
-        latency_limits_ms=() if latency is None else (int(latency),),
+        latency_limits_ms=tuple(sorted(limits)),
         connection_age_s=max(1, math.ceil(settled.connection_age_s)),
         workers=split.workers(router.CPU_LIMIT_MILLIS),
         routers=router.REPLICAS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fairlead_operator.rollout.revision import Revision, State
+from fairlead_operator.rollout.sizing import Measured, Sizing, size
 from fairlead_operator.rollout.snapshot import Snapshot
 
 
@@ -13,9 +14,16 @@ def satisfied(snapshot: Snapshot, revision: Revision) -> bool:
 
 def needed_replicas(snapshot: Snapshot, revision: Revision) -> int:
     """Return the ready replicas that a revision needs: a candidate as many as it will replace."""
+    least = sized(snapshot, revision).replicas
     if revision.state is State.PROGRESSING:
-        return min(max(snapshot.min_replicas, revision.required_replicas), ceiling(snapshot))
-    return snapshot.min_replicas
+        return min(max(least, revision.required_replicas), ceiling(snapshot))
+    return least
+
+
+def sized(snapshot: Snapshot, revision: Revision) -> Sizing:
+    """Return the least replicas by the objectives, from what the revision's validation measured."""
+    measured = Measured(throughput_rps=revision.throughput_rps or 0)
+    return size(measured, snapshot.scaling, snapshot.objectives)
 
 
 def ceiling(snapshot: Snapshot) -> int:

@@ -1,6 +1,6 @@
 """The plan of one pass: which revisions live, which has the address, what to apply and delete.
 
-A candidate takes the whole address when it is ready, unless somebody desires a split (`wanted`).
+Whether and when a candidate gets traffic is the rollout's to say (`rolling`, `machine`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from fairlead_operator.api.reasons import ConditionType
 from fairlead_operator.planning import names
 from fairlead_operator.planning.children import Manifest
-from fairlead_operator.rollout import addressing
+from fairlead_operator.rollout import addressing, rolling
 from fairlead_operator.rollout import manifests as objects
 from fairlead_operator.rollout import wanted as wanting
 from fairlead_operator.rollout.addressing import Address
@@ -27,6 +27,7 @@ from fairlead_operator.rollout.revision import (
 )
 from fairlead_operator.rollout.settled import Settled
 from fairlead_operator.rollout.snapshot import ChildKey, Snapshot
+from fairlead_operator.rollout.view import RolloutMove
 from fairlead_operator.rollout.wanted import Desired
 from fairlead_operator.traffic.states import Memory
 
@@ -51,6 +52,8 @@ class Decision:
         desired: What is desired of the address.
         address: What is to become of it in this pass.
         memory: What status is to remember of it, once all that was carried out.
+        step: What the rollout wants; None where it was not asked.
+        dormant: Whether the wanted revision has no pods yet, or no more.
     """
 
     revisions: tuple[Revision, ...]
@@ -63,6 +66,8 @@ class Decision:
     desired: Desired
     address: Address
     memory: Memory
+    step: RolloutMove | None = None
+    dormant: bool = False
 
 
 def decide(
@@ -81,17 +86,25 @@ def decide(
     known[wanted.hash] = wanted
     active = next((r for r in known.values() if r.state is State.ACTIVE), None)
     memory = addressing.remembered(snapshot, now)
-    desired = wanting.desired(snapshot, settled, active, tuple(known.values()), memory)
-
+    step = None
+    if wanting.by_others(snapshot, active):
+        desired = wanting.desired(snapshot, settled, active, tuple(known.values()), memory)
+        if active is None and not fresh and may_move:
+            wanted = _first(snapshot, wanted, now)
+    else:
+        wanted = rolling.with_capacity(snapshot, wanted, active, memory)
+        # Status has to remember a revision before anybody gets anything from it.
+        held = fresh or not may_move
+        step = rolling.move(snapshot, active, wanted, memory, now, new=held)
+        wanted = rolling.measured(snapshot, wanted, step)
+        desired = rolling.desired(step, snapshot, settled, active, wanted, memory)
+        if step.promote and may_move:
+            if active is not None and active.hash != wanted.hash:
+                known[active.hash] = active.to(State.DRAINING, drain_until=None)
+            wanted = wanted.to(State.ACTIVE, active_at=write_instant(now), drain_until=None)
+            desired = Desired()
     if desired.promote:  # it is to land on as much as the stable had when the split began
         wanted = _with_capacity(wanted, desired, memory.at_start)
-    if fresh or not may_move:
-        pass  # status has to remember a revision before anything is made of it
-    elif active is None or active.hash == wanted.hash:
-        wanted = _first(snapshot, wanted, now)
-    elif desired.promote and _may_take_over(snapshot, wanted, active):
-        known[active.hash] = active.to(State.DRAINING, drain_until=None)
-        wanted = wanted.to(State.ACTIVE, active_at=write_instant(now), drain_until=None)
     known[wanted.hash] = wanted
 
     holder = next((r for r in known.values() if r.state is State.ACTIVE), None)
@@ -100,19 +113,27 @@ def decide(
         floor = address.move.floors.get(wanted.child_name(snapshot.name), 1)
         wanted = known[wanted.hash] = _with_capacity(wanted, desired, floor)
     alive = _alive(snapshot, known, wanted, address, settled, now)
-    manifests = objects.manifests(snapshot, alive, address, settled)
+    dormant = _dormant(snapshot, wanted, step, address)
+    manifests = objects.manifests(snapshot, alive, address, settled, dormant=dormant)
+    kept = None
+    if step is not None:
+        job = rolling.job(snapshot, wanted, step, settled)
+        manifests[:0] = job.manifests
+        kept = job.kept
     moved = may_move or address.move.select == snapshot.selected
     return Decision(
         revisions=alive,
         wanted=wanted,
         active=holder,
         manifests=tuple(manifests),
-        prune=objects.prune(snapshot, manifests),
+        prune=objects.prune(snapshot, manifests, kept=kept),
         freeze=fresh,
-        requeue_after_s=_requeue_after(snapshot, alive, wanted, address, now),
+        requeue_after_s=_requeue_after(snapshot, alive, wanted, address, step, now),
         desired=desired,
         address=address,
         memory=address.move.memory if moved else memory,
+        step=step,
+        dormant=dormant,
     )
 
 
@@ -167,10 +188,19 @@ def _first(snapshot: Snapshot, wanted: Revision, now: dt.datetime) -> Revision:
     return wanted.to(State.ACTIVE, active_at=write_instant(now), drain_until=None)
 
 
-def _may_take_over(snapshot: Snapshot, wanted: Revision, active: Revision) -> bool:
-    if snapshot.replicas(active)[1] == 0:
-        return snapshot.replicas(wanted)[1] >= 1  # nobody serves: any ready pod is better
-    return satisfied(snapshot, wanted)
+def _dormant(
+    snapshot: Snapshot,
+    wanted: Revision,
+    step: RolloutMove | None,
+    address: Address,
+) -> bool:
+    """Whether the wanted revision has no pods: it is not validated yet, or was rolled back."""
+    key = wanted.child_name(snapshot.name)
+    if wanted.state is State.ACTIVE or key in snapshot.claims or key in address.arms:
+        return False
+    if step is None:
+        return wanting.by_hand(snapshot.resource) is None
+    return not step.start
 
 
 def _with_capacity(wanted: Revision, desired: Desired, replicas: int) -> Revision:
@@ -216,6 +246,7 @@ def _requeue_after(
     alive: tuple[Revision, ...],
     wanted: Revision,
     address: Address,
+    step: RolloutMove | None,
     now: dt.datetime,
 ) -> float | None:
     times = [
@@ -225,7 +256,10 @@ def _requeue_after(
     ]
     if address.move.wake_s is not None:
         times.append(address.move.wake_s)
-    if not satisfied(snapshot, wanted):
+    if step is not None and step.wake_s is not None:
+        times.append(step.wake_s)
+    started = step is None or step.start or wanted.state is State.ACTIVE
+    if started and not satisfied(snapshot, wanted):
         # Pods tell why they do not start in words that no watch of ours brings.
         times.append(look_again_s(snapshot.resource, wanted.created_at, now))
     return min(times) if times else None

@@ -17,22 +17,37 @@ from fairlead_operator.traffic.states import ROUTER
 
 
 def manifests(
-    snapshot: Snapshot, alive: Sequence[Revision], address: Address, settled: Settled
+    snapshot: Snapshot,
+    alive: Sequence[Revision],
+    address: Address,
+    settled: Settled,
+    *,
+    dormant: bool = False,
 ) -> list[Manifest]:
-    """Return what to apply: floors before the router's documents, those before the address."""
+    """Return what to apply: floors before the router's documents, those before the address.
+
+    Args:
+        snapshot: What exists.
+        alive: The revisions that live.
+        address: What is to become of the address.
+        settled: The operator's settings.
+        dormant: Whether the last of them, which the spec asks for, is to have no pods.
+    """
     make = Children(snapshot.resource)
     found: list[Manifest] = []
     selected: str | None = None
     for revision in alive:
-        template = _template(snapshot, revision, settled, make)
         key = revision.child_name(snapshot.name)
+        if key == address.move.select:
+            selected = revision.hash
+        if dormant and revision.state is State.PROGRESSING:
+            continue
+        template = template_of(snapshot, revision, settled, make)
         found.append(make.frozen_template(revision.hash, template))
         if revision.digest and not revision.model.get("digest"):
             found.append(make.digest(revision.hash, revision.digest))
         found.append(make.deployment(revision.hash, template))
         found.append(make.revision_service(revision.hash))
-        if key == address.move.select:
-            selected = revision.hash
         if revision.state is State.DRAINING and revision.drain_until:
             continue  # without an autoscaler it keeps the pods that still have connections
         least = least_replicas(snapshot, revision, address)
@@ -56,7 +71,7 @@ def least_replicas(snapshot: Snapshot, revision: Revision, address: Address) -> 
     )
 
 
-def _template(
+def template_of(
     snapshot: Snapshot, revision: Revision, settled: Settled, make: Children
 ) -> dict[str, Any]:
     """Return the template as first rendered; only a revision without one gets a new rendering."""
@@ -94,11 +109,20 @@ _PRUNE_ORDER = (
     "ConfigMap",
     "ControllerRevision",
     "PodDisruptionBudget",
+    "Job",
 )
 
 
-def prune(snapshot: Snapshot, wanted: Sequence[Manifest]) -> tuple[ChildKey, ...]:
-    """Return the objects of ours that nobody needs any more, in the order of their removal."""
+def prune(
+    snapshot: Snapshot, wanted: Sequence[Manifest], *, kept: ChildKey | None = None
+) -> tuple[ChildKey, ...]:
+    """Return the objects of ours that nobody needs any more, in the order of their removal.
+
+    Args:
+        snapshot: What exists.
+        wanted: What was applied.
+        kept: An object that is left as it is.
+    """
     keep = {(manifest["kind"], manifest["metadata"]["name"]) for manifest in wanted}
     rolling = _router_rolls(snapshot, wanted)
     bootstraps = f"{names.router_name(snapshot.name)}-"
@@ -106,6 +130,7 @@ def prune(snapshot: Snapshot, wanted: Sequence[Manifest]) -> tuple[ChildKey, ...
         key
         for key, live in snapshot.children.items()
         if key not in keep
+        and key != kept
         and _made_here(live)
         and not live["metadata"].get("deletionTimestamp")
         and not (rolling and key[0] == "ConfigMap" and key[1].startswith(bootstraps))

@@ -51,6 +51,8 @@ class Revision:
         size_bytes: Size of the model file, likewise.
         active_at: When it got the address.
         drain_until: When its pods may go.
+        throughput_rps: Requests a second of one replica, as its validation measured.
+        latency_p99_micros: Its latency, likewise.
     """
 
     hash: str
@@ -65,6 +67,8 @@ class Revision:
     size_bytes: int | None = None
     active_at: str | None = None
     drain_until: str | None = None
+    throughput_rps: int | None = None
+    latency_p99_micros: int | None = None
 
     def child_name(self, owner: str) -> str:
         """Return the name of its Deployment, headless Service and HPA."""
@@ -111,6 +115,8 @@ def from_status(entry: Mapping[str, Any]) -> Revision | None:
             size_bytes=entry.get("sizeBytes"),
             active_at=entry.get("activeAt"),
             drain_until=entry.get("drainUntil"),
+            throughput_rps=entry.get("throughputRps"),
+            latency_p99_micros=entry.get("latencyP99Micros"),
         )
     except (AttributeError, KeyError, ValueError, TypeError):
         return None
@@ -136,6 +142,8 @@ def to_status(revision: Revision, owner: str, replicas: int, ready: int) -> dict
         "sizeBytes": revision.size_bytes,
         "activeAt": revision.active_at,
         "drainUntil": revision.drain_until,
+        "throughputRps": revision.throughput_rps,
+        "latencyP99Micros": revision.latency_p99_micros,
     }
     entry.update({key: value for key, value in optional.items() if value is not None})
     return entry

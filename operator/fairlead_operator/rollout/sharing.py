@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fairlead_operator.rollout.addressing import Address
 from fairlead_operator.rollout.snapshot import Snapshot
+from fairlead_operator.rollout.view import Note
 from fairlead_operator.traffic import memory as memories
 from fairlead_operator.traffic.states import Memory, State
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """An Event to post: what changed from one status to the next."""
-
-    reason: str
-    message: str
-    warning: bool = False
 
 
 def percent(memory: Memory, key: str) -> int:

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fairlead_operator.planning import names
+from fairlead_operator.rollout.judging import Quality
+from fairlead_operator.rollout.plan import Plan
 from fairlead_operator.rollout.revision import Revision
+from fairlead_operator.rollout.view import Validation
+from fairlead_operator.traffic.counts import Window
 from fairlead_operator.traffic.split import Split
 from fairlead_operator.traffic.states import ROUTER, Router
 
@@ -88,6 +92,11 @@ class Snapshot:
         router_pods: The same pods, as the API server gave them.
         neighbours: By name: other ModelDeployments that a desired split may name.
         claims: By child name: replicas that other addresses need of revisions of this one.
+        plan: `spec.rollout`, as the machine reads it.
+        validation_spec: `spec.validation` with defaults, as JSON.
+        validation: What the Job of the revision that the spec asks for has come to.
+        evidence: Counts of the rollout's step, where one is judged.
+        quality: Comparisons of answers, likewise.
         experiment: The split that an Experiment wants of this address.
         pinned: The revision that an Experiment measures.
     """
@@ -107,6 +116,11 @@ class Snapshot:
     router_pods: tuple[Mapping[str, Any], ...] = ()
     neighbours: Mapping[str, Neighbour] = field(default_factory=dict)
     claims: Mapping[str, int] = field(default_factory=dict)
+    plan: Plan = field(default_factory=lambda: Plan(steps=(), validate=False))
+    validation_spec: Mapping[str, Any] = field(default_factory=dict)
+    validation: Validation = field(default_factory=Validation)
+    evidence: Window | None = None
+    quality: Quality | None = None
     experiment: Split | None = None
     pinned: Pinned | None = None
 

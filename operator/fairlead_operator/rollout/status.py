@@ -8,14 +8,14 @@ from typing import Any
 
 from fairlead_operator.api.reasons import ConditionType, Reason
 from fairlead_operator.planning import names
-from fairlead_operator.rollout import diagnosis, sharing
+from fairlead_operator.rollout import diagnosis, reporting, sharing
 from fairlead_operator.rollout import drift as drifting
 from fairlead_operator.rollout.capacity import needed_replicas, satisfied
 from fairlead_operator.rollout.decide import Decision
 from fairlead_operator.rollout.drift import DriftView
 from fairlead_operator.rollout.revision import State, instant, to_status, write_instant
-from fairlead_operator.rollout.sharing import Note
 from fairlead_operator.rollout.snapshot import Finding, Snapshot
+from fairlead_operator.rollout.view import Note
 
 MEASURED_EVERY_S = 60.0
 """Measured values alone are written no oftener than this."""
@@ -55,6 +55,7 @@ def compose(
         "conditions": _conditions(snapshot, decision, problems, unaddressed, now),
         "revisions": [
             to_status(revision, snapshot.name, *snapshot.replicas(revision))
+            | reporting.sizing(snapshot, revision)
             for revision in decision.revisions
         ],
         "version": shown.version,
@@ -83,8 +84,7 @@ def compose(
     status["reason"] = next(
         c["reason"] for c in status["conditions"] if c["type"] == ConditionType.READY.value
     )
-    if before.get("lastAction"):
-        status["lastAction"] = before["lastAction"]
+    status |= reporting.fields(before, decision.step)
     return status
 
 
@@ -184,6 +184,10 @@ _QUIET = frozenset(
         Reason.TRAFFIC_SPLIT.value,
         Reason.ROUTER_NOT_READY.value,
         Reason.SETTLING.value,
+        Reason.VALIDATING.value,
+        Reason.ROLLOUT_PROGRESSING.value,
+        Reason.ROLLOUT_PAUSED.value,
+        Reason.ROLLING_BACK.value,
     }
 )
 
@@ -218,6 +222,9 @@ def _verdict(snapshot: Snapshot, decision: Decision, problems: Sequence[Finding]
     if problems:
         return problems[0]
     held = decision.desired.problem or decision.address.finding
+    rollout = reporting.finding(snapshot, decision.step, wanted, held)
+    if rollout is not None:
+        return rollout
     if wanted.state is State.ACTIVE and satisfied(snapshot, wanted):
         if held is not None:
             return held
@@ -292,6 +299,8 @@ def _ready(status: Mapping[str, Any]) -> dict[str, Any]:
 
 def _without_measured(status: Mapping[str, Any]) -> dict[str, Any]:
     rest = {key: value for key, value in status.items() if key not in _MEASURED}
+    if "rollout" in rest:
+        rest["rollout"] = reporting.decided(rest["rollout"])
     rest["conditions"] = [
         {key: value for key, value in condition.items() if key != "message"}
         for condition in status.get("conditions") or ()
@@ -304,7 +313,7 @@ def _without_measured(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _measured(status: Mapping[str, Any]) -> list[Any]:
-    values: list[Any] = [status.get("replicas")]
+    values: list[Any] = [status.get("replicas"), status.get("rollout")]
     values += [condition.get("message") for condition in status.get("conditions") or ()]
     for entry in status.get("revisions") or ():
         values.extend(entry.get(field) for field in _MEASURED_OF_REVISION)

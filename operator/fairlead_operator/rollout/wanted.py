@@ -77,6 +77,14 @@ def _of_experiment(snapshot: Snapshot, stable: Revision) -> Desired:
     return Desired(split=split, promote=False, problem=pinned.waiting if waits else None)
 
 
+def by_others(snapshot: Snapshot, stable: Revision | None) -> bool:
+    """Whether somebody but the rollout has a say in the address: an Experiment, or a hand."""
+    if by_hand(snapshot.resource) is not None:
+        return True
+    pinned = snapshot.pinned
+    return stable is not None and pinned is not None and pinned.revision == stable.hash
+
+
 def neighbours(resource: Mapping[str, Any]) -> frozenset[str]:
     """Return the other ModelDeployments of the namespace whose revisions a split may name."""
     text = by_hand(resource)

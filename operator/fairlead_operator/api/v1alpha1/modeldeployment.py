@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from fairlead_operator.api import duration
 from fairlead_operator.api.v1alpha1.common import APIModel, PassedThrough, rules
 from fairlead_operator.api.v1alpha1.resources import ResourcesSpec
+from fairlead_operator.api.v1alpha1.rollout import RolloutSpec, ValidationSpec
 from fairlead_operator.api.v1alpha1.status import ModelDeploymentStatus
 
 NAME_LIMIT = 45
@@ -305,6 +306,8 @@ class ModelDeploymentSpec(APIModel):
         Field(description="What the model has to reach."),
     ] = None
     scaling: Annotated[ScalingSpec | None, Field(description="How many replicas.")] = None
+    validation: Annotated[ValidationSpec | None, Field(description="How it is tried out.")] = None
+    rollout: Annotated[RolloutSpec | None, Field(description="How it gets the traffic.")] = None
     router: Annotated[
         Literal["WhenSplit", "Always"],
         Field(

@@ -83,6 +83,17 @@ class RevisionStatus(APIModel):
         str | None,
         Field(description="When its pods may go.", json_schema_extra={"format": "date-time"}),
     ] = None
+    throughput_rps: Annotated[
+        int | None,
+        Field(description="Requests a second of one replica, as its validation measured."),
+    ] = None
+    latency_p99_micros: Annotated[
+        int | None, Field(description="99th percentile that its validation measured, in us.")
+    ] = None
+    sizing: Annotated[
+        str | None,
+        Field(description="How many replicas the objectives need, and how that came about."),
+    ] = None
 
 
 class ModelDeploymentStatus(APIModel):
@@ -146,6 +157,15 @@ class ModelDeploymentStatus(APIModel):
         Field(
             description="When the numbers here were measured.",
             json_schema_extra={"format": "date-time"},
+        ),
+    ] = None
+    rollout: Annotated[
+        PassedThrough | None,
+        Field(
+            description=(
+                "The rollout: phase, since when, checks (gate, verdict, value, limit, samples, end "
+                "of their window), evidence, and the last ten rollouts with outcome and reason."
+            )
         ),
     ] = None
     last_action: Annotated[
