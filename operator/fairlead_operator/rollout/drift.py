@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead_operator.api.reasons import ConditionType, Reason
-from fairlead_operator.rollout.sharing import Note
+from fairlead_operator.rollout.view import Note
 from fairlead_operator.stats.drift_watch import CLEAR_AFTER, Streak, Watch
 
 _NAMED = 3
