@@ -41,12 +41,14 @@ class Component:
         package: What is built; `.` for a main of our own.
         programs: Names of the programs; more than one for a multi-call binary.
         ldflags: Flags of the linker.
+        tags: Build tags.
     """
 
     name: str
     package: str
     programs: tuple[str, ...]
     ldflags: str = _STRIP
+    tags: str = ""
 
 
 COMPONENTS = {
@@ -84,9 +86,18 @@ COMPONENTS = {
         Component("kind", "sigs.k8s.io/kind", ("kind",)),
         Component("kubeadm", ".", ("kubeadm",), _KUBERNETES),
         Component("minio", "github.com/minio/minio", ("minio",)),
+        Component(
+            "prometheus",
+            "github.com/prometheus/prometheus/cmd/prometheus",
+            ("prometheus",),
+            # Without the clients of all clouds, in which it could look for targets.
+            tags="remove_all_sd",
+        ),
     )
 }
-DEFAULT = tuple(name for name in COMPONENTS if name not in ("kind", "kubeadm", "minio"))
+DEFAULT = tuple(
+    name for name in COMPONENTS if name not in ("kind", "kubeadm", "minio", "prometheus")
+)
 
 
 def input_hash(component: Component, sources: Path = SOURCES) -> str:
@@ -98,6 +109,7 @@ def input_hash(component: Component, sources: Path = SOURCES) -> str:
             digest.update(f"{path.name}\0".encode())
             digest.update(path.read_bytes())
     digest.update(f"{component.package}\0{component.ldflags}\0{os.uname().machine}".encode())
+    digest.update(component.tags.encode())
     return digest.hexdigest()[:12]
 
 
@@ -185,7 +197,7 @@ def _go_version(program: str) -> tuple[int, ...]:
 def _go_build(component: Component, output: Path) -> None:
     command = [
         go(), "build", "-v", "-trimpath", "-ldflags", component.ldflags,
-        "-o", str(output), component.package,
+        "-tags", component.tags, "-o", str(output), component.package,
     ]  # fmt: skip
     env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
     folder = SOURCES / component.name

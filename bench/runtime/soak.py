@@ -41,6 +41,7 @@ GROWTH_MB = 4.0
 _EVERY_S = 2.0
 _SETTLE = 0.2  # share of the time that is warming up
 _BATCH = 20
+_TRIES = 5
 
 
 @dataclass
@@ -81,11 +82,7 @@ def soak(folder: Path, seconds: int, edge: str) -> int:
         full = statistics.median(
             press(server, lua, "/predict", connections=CONNECTIONS, seconds=3).rps for _ in range(3)
         )
-        pause_ms = 2 * 1000 * CONNECTIONS / full
-        paced = folder / "paced.lua"
-        # wrk waits whole milliseconds: a fraction is the chance of one more.
-        pace = f"local p = {pause_ms}\nfunction delay() return math.floor(p + math.random()) end\n"
-        paced.write_text(lua.read_text() + pace)
+        paced = _paced(server, lua, full / 2)
         seen = Seen()
         done, rate = _half_load(server, paced, seconds, seen, rpc=rpc, inner=inner)
         errors = _complaints(done)
@@ -105,6 +102,25 @@ def soak(folder: Path, seconds: int, edge: str) -> int:
             print(f"wrong: {each}", file=sys.stderr)
     sound = not (seen.wrong or errors or complaints) and alive and growth <= GROWTH_MB
     return 0 if sound else 1
+
+
+def _paced(server: Running, lua: Path, wanted: float) -> Path:
+    """Return a script by which wrk sends about so many requests a second.
+
+    A connection's requests are a pause and an answer's time apart, which is found out by trying.
+    """
+    path = lua.with_name("paced.lua")
+    apart_ms = 1000 * CONNECTIONS / wanted
+    pause_ms = apart_ms / 2
+    for _ in range(_TRIES):
+        # wrk waits whole milliseconds: a fraction is the chance of one more.
+        pace = f"local p = {pause_ms}\nfunction delay() return math.floor(p + math.random()) end\n"
+        path.write_text(lua.read_text() + pace)
+        found = press(server, path, "/predict", connections=CONNECTIONS, seconds=3).rps
+        if 0.9 * wanted < found < 1.1 * wanted:
+            break
+        pause_ms = max(0.0, pause_ms + apart_ms - 1000 * CONNECTIONS / found)
+    return path
 
 
 def _half_load(

@@ -85,8 +85,12 @@ def draw(
     lifts[-1] += scenario.lift / 100 if effect else 0.0
     ends = [begin for begin, _ in scenario.steps[1:]] + [LOOKS]
     for epoch, ((begin, _), end) in enumerate(zip(scenario.steps, ends, strict=True)):
-        for arm, share, leaves in _fates(scenario, epoch):
-            part = _cohorts(scenario, generator, repeats, end - begin, share, lifts[arm])
+        fates = _fates(scenario, epoch)
+        came = generator.multinomial(
+            PER_LOOK, [share for _, share, _ in fates], size=(repeats, end - begin)
+        )
+        for index, (arm, _, leaves) in enumerate(fates):
+            part = _cohorts(scenario, generator, came[..., index], lifts[arm])
             last = LOOKS if leaves is None else scenario.steps[leaves][0]
             for sums, found in zip((units, total, squares), part, strict=True):
                 grown = _grown(scenario, generator, found, sums is units, LOOKS - begin)
@@ -114,19 +118,9 @@ def _fates(scenario: Scenario, epoch: int) -> list[tuple[int, float, int | None]
 
 
 def _cohorts(
-    scenario: Scenario,
-    generator: np.random.Generator,
-    repeats: int,
-    looks: int,
-    share: float,
-    lift: float,
+    scenario: Scenario, generator: np.random.Generator, units: npt.NDArray[np.int64], lift: float
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return users, values and squares of each look's new users, shape (repeats, looks).
-
-    A look has a hundred users on average: their number is Poisson, so that the arms are
-    independent, as they are where users come by themselves.
-    """
-    units = generator.poisson(PER_LOOK * share, size=(repeats, looks))
+    """Return users, values and squares of each look's new users, shape (repeats, looks)."""
     if scenario.kind == "rate":
         total = generator.binomial(units, scenario.base * lift).astype(np.float64)
         return units.astype(np.float64), total, total

@@ -13,8 +13,9 @@ from aiohttp import web
 from fairlead_operator.evidence.scrape import Scraper
 from fairlead_operator.kube.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, POD
 from fairlead_operator.reconcile import drift
+from fairlead_runtime.contract.drift_names import PATH
 from fairlead_runtime.contract.drift_profile import Profile
-from fairlead_runtime.contract.drift_report import PATH, to_document
+from fairlead_runtime.contract.drift_report import to_document
 from fairlead_runtime.drift.monitor import Monitor
 from fairlead_runtime.drift.reference import Draft
 from fairlead_runtime.drift.watch import nothing

@@ -20,8 +20,9 @@ from cluster.controlplane import free_ports
 from fairlead_operator.stats.drift import judge
 from fairlead_operator.stats.drift_watch import samples
 from fairlead_runtime.contract.drift_counts import Window, merge
+from fairlead_runtime.contract.drift_names import PATH
 from fairlead_runtime.contract.drift_profile import parse
-from fairlead_runtime.contract.drift_report import PATH, Report, from_document
+from fairlead_runtime.contract.drift_report import Report, from_document
 from tests import models
 from tests.runtimes import Served, served
 

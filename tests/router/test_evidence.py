@@ -184,7 +184,9 @@ async def test_grpc_calls_that_hang_are_seen_whoever_loses_patience(
     assert await call(world, 3, patience_s=0.3) == late * 3
     assert await call(world, 1, patience_s=30) == late
     counts = (await operator.look(control, bigger)).arms[bigger.key]
-    assert (counts.requests, counts.errors) == (8, 4)
+    # The router has ten milliseconds to be first; on a busy machine it is not always.
+    assert 2 <= counts.errors <= 4
+    assert counts.requests == 4 + counts.errors
 
 
 async def test_copies_that_hang_are_ended(world: World, operator: Operator) -> None:
@@ -255,6 +257,7 @@ async def test_a_router_that_restarts_and_a_cluster_that_comes_back_lose_nothing
     control, bigger = await world.arm("control"), await world.arm("bigger")
     split = a_split(control, bigger, control=0, bigger=10_000)
     await world.route(split)
+    await operator.look(control, bigger)
     await users(world, 7)
     assert (await operator.look(control, bigger)).arms[bigger.key].requests == 7
     # Without the arm, and with it again: its counters begin anew.

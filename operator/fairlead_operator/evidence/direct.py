@@ -9,6 +9,7 @@ from typing import Any
 
 from fairlead_operator.evidence import ledger as ledgers
 from fairlead_operator.evidence import modelpage, routerpage
+from fairlead_operator.evidence.drift import inner_port
 from fairlead_operator.evidence.exposition import ExpositionError
 from fairlead_operator.evidence.ledger import Ledger
 from fairlead_operator.evidence.readings import Life, Reading
@@ -70,13 +71,12 @@ class Pods:
         return [*routers, *(pod.name for pod in self.models if pod.ready)]
 
 
-def model_pod(manifest: Mapping[str, Any], arm: str, port: int = HTTP_PORT) -> ModelPod:
+def model_pod(manifest: Mapping[str, Any], arm: str) -> ModelPod:
     """Return what is needed of a pod as the API gives it.
 
     Args:
         manifest: The pod.
         arm: The arm whose pod it is.
-        port: Where its metrics are.
     """
     status = manifest.get("status") or {}
     containers = status.get("containerStatuses") or []
@@ -90,7 +90,7 @@ def model_pod(manifest: Mapping[str, Any], arm: str, port: int = HTTP_PORT) -> M
         created=dt.datetime.fromisoformat(manifest["metadata"]["creationTimestamp"]),
         restarts=sum(int(each.get("restartCount", 0)) for each in containers),
         out_of_memory=any(each.get("reason") == "OOMKilled" for each in ended),
-        port=port,
+        port=inner_port(manifest.get("spec") or {}) or HTTP_PORT,
     )
 
 

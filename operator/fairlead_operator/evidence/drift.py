@@ -1,14 +1,20 @@
-"""What model pods have counted of drift, read from their inner port."""
+"""What model pods have counted of drift, read from their inner port.
+
+numpy is imported with the first page that is read: an operator without drift does without.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairlead_operator.evidence.scrape import Scraper, Target, Unread
-from fairlead_runtime.contract.drift_report import PATH, Report, ReportError, from_document
+from fairlead_runtime.contract.drift_names import PATH
+
+if TYPE_CHECKING:
+    from fairlead_runtime.contract.drift_report import Report
 
 PORT_NAME = "metrics"
 """What a model container calls its inner port; without one there is nothing to read."""
@@ -64,6 +70,8 @@ async def read(scraper: Scraper, wanted: Sequence[Target]) -> tuple[Told, ...]:
 
 def parse(pod: str, body: bytes) -> Told:
     """Return what a page says; a page that makes no sense is no counts."""
+    from fairlead_runtime.contract.drift_report import ReportError, from_document
+
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:

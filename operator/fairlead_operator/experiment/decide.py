@@ -23,6 +23,7 @@ from fairlead_operator.experiment.memory import (
     slots_of,
 )
 from fairlead_operator.experiment.results import MetricResult
+from fairlead_operator.experiment.target import precedes
 from fairlead_operator.stats.ratio import RatioCheck
 from fairlead_operator.stats.sequential import DEFAULT_EXPECTED_UNITS
 from fairlead_operator.traffic import slots, weights
@@ -290,6 +291,11 @@ def _stop(snapshot: Snapshot, rails: tuple[Finding, ...], now: dt.datetime) -> _
             reason=Reason.EXPERIMENT_STOPPED,
             message="spec.stopped is true: everybody gets the control, the arms are released",
         )
+    for rival in snapshot.rivals:
+        # Two that began at the same moment: the target has the older one's split.
+        if rival.splitting and precedes(rival, snapshot):
+            text = f"Experiment {rival.name}, which is older, has the target"
+            return _End(reason=Reason.EXPERIMENT_STOPPED, message=text)
     for rail in rails:
         if rail.verdict is Verdict.BREACH:
             text = (

@@ -14,6 +14,8 @@ from fairlead_operator.planning.source import MODEL_DIR, source
 
 HTTP_PORT = 8080
 GRPC_PORT = 9000
+METRICS_PORT = 9002
+"""Metrics, drift counts and compared answers: not at the address, and so not for clients."""
 UID = 65532
 PRE_STOP_S = 15
 """Endpoints and proxies need a moment to forget a pod; until then it goes on answering."""
@@ -83,7 +85,7 @@ def pod_template(
             "annotations": {
                 "kubectl.kubernetes.io/default-container": "runtime",
                 "prometheus.io/scrape": "true",
-                "prometheus.io/port": str(HTTP_PORT),
+                "prometheus.io/port": str(METRICS_PORT),
                 "prometheus.io/path": "/metrics",
             },
         },
@@ -144,6 +146,8 @@ def _server(
         str(HTTP_PORT),
         "--grpc-port",
         str(GRPC_PORT),
+        "--metrics-port",
+        str(METRICS_PORT),
         "--drain-seconds",
         str(DRAIN_S),
         "--max-connection-age-s",
@@ -158,6 +162,7 @@ def _server(
         "ports": [
             {"name": "http", "containerPort": HTTP_PORT, "protocol": "TCP"},
             {"name": "grpc", "containerPort": GRPC_PORT, "protocol": "TCP"},
+            {"name": "metrics", "containerPort": METRICS_PORT, "protocol": "TCP"},
         ],
         "resources": _resources(runtime.get("resources") or {}),
         "securityContext": _locked_down(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fairlead_operator.evidence import drift as pages
@@ -18,9 +18,6 @@ from fairlead_operator.planning import names
 from fairlead_operator.rollout.drift import DriftView
 from fairlead_operator.rollout.revision import Revision
 from fairlead_operator.rollout.snapshot import Snapshot
-from fairlead_operator.stats import drift_watch
-from fairlead_operator.stats.drift_watch import Watch
-from fairlead_runtime.contract.drift_counts import MergeError
 
 READ_EVERY_S = 60.0
 _FORGET_AFTER_S = 3600.0
@@ -41,7 +38,7 @@ def reader(scraper: Scraper) -> ReadDrift:
 class _Known:
     """What is remembered of one revision."""
 
-    view: DriftView = field(default_factory=lambda: DriftView(watch=Watch()))
+    view: DriftView | None = None
     read_at: dt.datetime | None = None
     none: bool = False
     used_at: dt.datetime | None = None
@@ -49,8 +46,9 @@ class _Known:
     @property
     def shown(self) -> DriftView | None:
         """The view, once there is something in it."""
-        something = self.view.refused or self.view.watch.profile
-        return self.view if something and not self.none else None
+        if self.none or self.view is None:
+            return None
+        return self.view if self.view.refused or self.view.watch.profile else None
 
 
 class DriftKeeper:
@@ -122,8 +120,12 @@ class DriftKeeper:
                 del self._known[key]
 
 
-def judged(view: DriftView, told: Sequence[Told]) -> DriftView:
+def judged(known: DriftView | None, told: Sequence[Told]) -> DriftView:
     """Return what is known after pods have been read."""
+    from fairlead_operator.stats import drift_watch
+    from fairlead_runtime.contract.drift_counts import MergeError
+
+    view = known or DriftView(watch=drift_watch.Watch())
     refused = next((each.message for each in told if each.reason == "ProfileRefused"), "")
     reports = [each.report for each in told if each.report is not None]
     if not reports:

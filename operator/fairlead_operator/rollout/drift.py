@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairlead_operator.api.reasons import ConditionType, Reason
 from fairlead_operator.rollout.view import Note
-from fairlead_operator.stats.drift_watch import CLEAR_AFTER, Streak, Watch
+
+if TYPE_CHECKING:  # it brings numpy and scipy, which an operator without drift does without
+    from fairlead_operator.stats.drift_watch import Streak, Watch
 
 _NAMED = 3
 """Features that a message names; more are counted."""
@@ -41,6 +43,8 @@ def condition(view: DriftView, before: Mapping[str, Any]) -> dict[str, Any]:
         view: What is known.
         before: The condition as it is in status; empty where it is not.
     """
+    from fairlead_operator.stats.drift_watch import CLEAR_AFTER
+
     if view.refused:
         return _condition("Unknown", Reason.PROFILE_UNUSABLE, view.refused)
     if view.watch.drifted:

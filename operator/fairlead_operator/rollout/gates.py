@@ -14,10 +14,11 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
 
-from fairlead_operator.rollout.judging import PODS, ROUTER, Case, Quality, Score, acquitted, tested
+from fairlead_operator.rollout.judging import PODS, ROUTER, Case, acquitted, tested
 from fairlead_operator.rollout.latency import latency_increase, latency_p99
 from fairlead_operator.rollout.ledger import Ledger
 from fairlead_operator.rollout.plan import Limits
+from fairlead_operator.rollout.quality import Quality, Score
 from fairlead_operator.rollout.verdict import Check, Gate, Verdict
 from fairlead_operator.stats.aggregates import Binary
 from fairlead_operator.stats.eprocess import Events, against_control

@@ -85,7 +85,7 @@ def _alike(
     alike: list[tuple[int, int]] = []
     for here, each in enumerate(first):
         there = places.get((each.role, each.name))
-        if there is not None and second[there].cut == each.cut:
+        if there is not None and each.cut and second[there].cut == each.cut:
             alike.append((here, there))
     paired = {first[here].name for here, _ in alike}
     names = {each.name for each in (*first, *second)}

@@ -31,14 +31,8 @@ _HTTP2: Json = {
     # Finds a pod that is gone without a word, such as with its node.
     "connection_keepalive": {"interval": "20s", "timeout": "10s"}
 }
-_AS_IT_CAME: Json = {
-    "use_downstream_protocol_config": {
-        "http_protocol_options": {},
-        "http2_protocol_options": _HTTP2,
-    }
-}
-# A copy has no client: "as it came" would be HTTP/1.1, which no gRPC server understands.
-_COPIES: dict[str, Json] = {
+# What the pods understand: behind the HTTP port they speak HTTP/1.1, whatever the client does.
+_UPSTREAM: dict[str, Json] = {
     "http": {"explicit_http_config": {"http_protocol_options": {}}},
     "grpc": {"explicit_http_config": {"http2_protocol_options": _HTTP2}},
 }
@@ -62,7 +56,7 @@ def clusters(arms: tuple[Arm, ...], mirrored: tuple[Arm, ...], settings: Setting
         port = settings.http_port if protocol == "http" else settings.grpc_port
         for arm in arms:
             spare = None if arm.key == control.key else control
-            made.append(_cluster(name(arm, protocol), arm, spare, port, _AS_IT_CAME))
+            made.append(_cluster(name(arm, protocol), arm, spare, port, _UPSTREAM[protocol]))
         made += [
             _for_copies(mirror_name(arm, protocol), arm, protocol, settings) for arm in mirrored
         ]
@@ -126,7 +120,7 @@ def _cluster(cluster: str, arm: Arm, spare: Arm | None, port: int, spoken: Json)
 
 def _for_copies(cluster: str, arm: Arm, protocol: str, settings: Settings) -> Json:
     port = settings.http_port if protocol == "http" else settings.grpc_port
-    made = _cluster(cluster, arm, None, port, _COPIES[protocol])
+    made = _cluster(cluster, arm, None, port, _UPSTREAM[protocol])
     [options] = made["typed_extension_protocol_options"].values()
     # A copy of a gRPC call has no route whose limit would end it.
     options["common_http_protocol_options"]["max_stream_duration"] = f"{settings.timeout_s}s"

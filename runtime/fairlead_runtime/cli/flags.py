@@ -163,7 +163,7 @@ def register(commands: Commands) -> None:
     options.add(
         "--prediction-log",
         "where each answer is logged as a CloudEvent in JSON, aside and never in its way: off, "
-        "stdout or a file",
+        "stdout, a file, or an http:// or https:// URL that takes batches",
         default="off",
         metavar="WHERE",
     )

@@ -46,8 +46,8 @@ def _watch_drift(
     args: argparse.Namespace, model: ServedModel, path: Path, internal: Internal
 ) -> None:
     """Count drift where there is a profile; a profile that is no good stops nothing."""
+    from fairlead_runtime.contract.drift_names import PATH
     from fairlead_runtime.contract.drift_profile import PROFILE_FILE
-    from fairlead_runtime.contract.drift_report import PATH
 
     beside = path.parent / PROFILE_FILE
     if args.profile == "off" or (args.profile == "auto" and not beside.exists()):
@@ -70,16 +70,20 @@ def _no_profile() -> tuple[str, bytes]:
 
 def _log_predictions(args: argparse.Namespace, model: ServedModel) -> None:
     from fairlead_runtime.dataplane.events import Redaction, Style
-    from fairlead_runtime.dataplane.predictionlog import Lines, PredictionLog
+    from fairlead_runtime.dataplane.eventwriters import EventWriter, HttpBatches, Lines
+    from fairlead_runtime.dataplane.predictionlog import PredictionLog
 
+    where: str = args.prediction_log
     try:
         redaction = Redaction.parse(args.prediction_log_redact or ())
     except ValueError as error:
         raise WatchError(f"--prediction-log-redact: {error}") from None
     try:
-        lines = Lines(args.prediction_log)
+        target = HttpBatches(where) if "://" in where else Lines(where)
+    except ValueError as error:
+        raise WatchError(f"--prediction-log: {error}") from None
     except OSError as error:
-        message = f"--prediction-log: cannot write to {args.prediction_log}: {error.strerror}"
+        message = f"--prediction-log: cannot write to {where}: {error.strerror}"
         raise WatchError(message) from error
     style = Style(
         model_name=model.name,
@@ -87,12 +91,6 @@ def _log_predictions(args: argparse.Namespace, model: ServedModel) -> None:
         inputs=args.prediction_log_inputs == "on",
         redaction=redaction,
     )
-    model.watch(
-        PredictionLog(
-            lines,
-            signature=model.signature,
-            style=style,
-            share=args.prediction_log_share,
-            counter=model.metrics,
-        )
-    )
+    writer = EventWriter(target, watcher=model.metrics, counter=model.metrics)
+    share = args.prediction_log_share
+    model.watch(PredictionLog(writer, signature=model.signature, style=style, share=share))

@@ -1,6 +1,9 @@
-"""Names of the drift metrics; dashboards and alerts rely on them."""
+"""Names of the drift metrics and page; dashboards and alerts rely on them."""
 
 from __future__ import annotations
+
+PATH = "/fairlead/v1/drift"
+"""The page with a replica's counts, on the metrics port."""
 
 INPUT_DRIFT = "model_input_drift"
 """Gauge, label `feature_name`: the shift of a feature's mean in standard deviations."""

@@ -7,11 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead_runtime.contract.drift_counts import FeatureCounts, Window
+from fairlead_runtime.contract.drift_names import PATH
 from fairlead_runtime.contract.drift_profile import Profile
 
+__all__ = [
+    "MAX_REPORT_BYTES",
+    "PATH",
+    "SCHEMA",
+    "Reference",
+    "Report",
+    "ReportError",
+    "from_document",
+    "references",
+    "to_document",
+]
+
 SCHEMA = "fairlead.dev/drift-report/v1"
-PATH = "/fairlead/v1/drift"
-"""On the metrics port."""
 MAX_REPORT_BYTES = 16 << 20
 """A reader takes no more: some 4 MiB are 512 features over eight sub-windows."""
 
@@ -28,17 +39,17 @@ class Reference:
         name: The feature's.
         role: input or output.
         kind: number or category.
-        cut: How values are cut into bins: the same text, the same bins.
         bins: The reference's counts by coarse bin.
         missing: The reference's rows without a value.
+        cut: How values are cut into bins: the same text, the same bins; empty where unknown.
     """
 
     name: str
     role: str
     kind: str
-    cut: str
     bins: tuple[int, ...]
     missing: int
+    cut: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +171,7 @@ def _reference(given: Mapping[str, Any]) -> Reference:
         name=str(given["name"]),
         role=str(given["role"]),
         kind=str(given["kind"]),
-        cut=str(given["cut"]),
+        cut=str(given.get("cut", "")),
         bins=bins,
         missing=_count(given["missing"]),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from fairlead_runtime.contract import names
 from fairlead_runtime.dataplane.worker import (
@@ -114,6 +114,14 @@ class Sink(Protocol):
         """
 
 
+@runtime_checkable
+class Closing(Protocol):
+    """A sink that has something to finish."""
+
+    def close(self, timeout_s: float) -> None:
+        """Finish it within this time; called after the last answers were shown."""
+
+
 class Aside(Worker[Seen]):
     """Hands answers to sinks in a thread of its own.
 
@@ -192,6 +200,13 @@ class Aside(Worker[Seen]):
             # The thread, which this has woken, wants the next ones.
             self._left -= 1
             self.wants = self._left > 0
+
+    def close(self, timeout_s: float) -> None:
+        """Show what is there for at most so long, and let sinks finish; blocks."""
+        super().close(timeout_s)
+        for sink in self._sinks:
+            if isinstance(sink, Closing):
+                sink.close(timeout_s)
 
     def work(self, batch: list[Seen]) -> None:
         """Show each sink some answers."""

@@ -25,7 +25,7 @@ _BUCKETS_S = (
 _SHORT_S = (0.00001, 0.000025, 0.00005, *_BUCKETS_S)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _DROPPED = ("queue_full", "deadline", "cancelled", "connections", "bodies")
-_UNSEEN = ("queue_full", "sink_failed", "access_log")
+_UNSEEN = ("queue_full", "sink_failed", "log_full", "log_failed", "access_log")
 
 
 class Metrics:
@@ -179,7 +179,7 @@ class Metrics:
         self._split.value += 1
 
     def unseen(self, reason: str, count: int) -> None:
-        """Count answers that no sink saw, `queue_full` or `sink_failed`, or lines not in a log.
+        """Count answers that no sink saw, `queue_full` or `sink_failed`, or that are in no log.
 
         Each reason has one thread that counts it.
         """

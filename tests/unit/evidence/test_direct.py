@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fairlead_operator.evidence.direct import Direct, ModelPod, Pods, model_pod
+from fairlead_operator.evidence.drift import PORT_NAME
 from fairlead_operator.evidence.routers import RouterPod
 from fairlead_operator.evidence.scrape import Scraper
 from fairlead_operator.traffic.counts import Counts
@@ -164,6 +165,7 @@ def test_a_pod_is_read_as_the_api_gives_it(status: dict[str, Any], wanted: dict[
         "status": status,
     }
     created = dt.datetime(2026, 1, 1, 12, tzinfo=dt.UTC)
-    assert model_pod(manifest, "fraud-1", port=9090) == ModelPod(
-        name="fraud-1-x", arm="fraud-1", created=created, port=9090, **wanted
-    )
+    pod = ModelPod(name="fraud-1-x", arm="fraud-1", created=created, port=8080, **wanted)
+    assert model_pod(manifest, "fraud-1") == pod
+    inner = {"containers": [{"ports": [{"name": PORT_NAME, "containerPort": 9090}]}]}
+    assert model_pod({**manifest, "spec": inner}, "fraud-1").port == 9090

@@ -9,7 +9,8 @@ import pytest
 
 from fairlead_operator.evidence.drift import inner_port, parse, targets
 from fairlead_runtime.contract.drift_counts import FeatureCounts, Window
-from fairlead_runtime.contract.drift_report import PATH, Reference, Report, to_document
+from fairlead_runtime.contract.drift_names import PATH
+from fairlead_runtime.contract.drift_report import Reference, Report, to_document
 
 REPORT = Report(
     instance="i", version="1", model="m", profile="p", rows=3, skipped=0,

@@ -341,6 +341,17 @@ def test_an_older_rival_that_appears_late_changes_nothing() -> None:
     assert world.step(later(hours=1)).reason == "Running"
 
 
+def test_of_two_that_began_together_the_younger_one_stops() -> None:
+    world = World()
+    world.run()
+    world.rivals = (Rival(name="younger", created=NOW, splitting=True),)
+    assert world.step(later(hours=1)).reason == "Running"
+    world.rivals = (Rival(name="older", created=NOW - dt.timedelta(days=3), splitting=True),)
+    decision = world.step(later(hours=2))
+    assert (decision.phase, decision.memory.split) == ("Stopped", False)
+    assert "older" in decision.message
+
+
 def test_the_plan_is_fixed_once_from_all_arms_together() -> None:
     world = World(metrics=[{"name": "conversion", "type": "binary", "minimumEffectPercent": 10}])
     world.run()

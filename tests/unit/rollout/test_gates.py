@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from fairlead_operator.rollout.gates import judge
-from fairlead_operator.rollout.judging import Compared, Quality, Score
 from fairlead_operator.rollout.ledger import Ledger, Sides
 from fairlead_operator.rollout.plan import Limits
+from fairlead_operator.rollout.quality import Compared, Quality, Score
 from fairlead_operator.rollout.verdict import Check, Gate, Verdict, worst
 from fairlead_operator.stats.histogram import Histogram
 from fairlead_operator.traffic.bootstrap import buckets

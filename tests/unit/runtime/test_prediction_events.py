@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ import pytest
 
 from fairlead_runtime.dataplane.aside import Seen
 from fairlead_runtime.dataplane.events import MOST_VALUES, Redaction, Style, event
-from fairlead_runtime.dataplane.predictionlog import Lines, PredictionLog
+from fairlead_runtime.dataplane.eventwriters import EventWriter, HttpBatches, Lines, Target
+from fairlead_runtime.dataplane.predictionlog import PredictionLog
+from fairlead_runtime.dataplane.worker import CAPACITY
 from fairlead_runtime.protocol.types import InferRequest, InferResponse, Signature, TensorSpec
 
 SIGNATURE = Signature(
@@ -103,20 +108,23 @@ def test_maps_from_class_to_probability_are_told_as_text() -> None:
 
 
 class Counts:
-    """Counts what is logged."""
+    """Counts what is logged and what is lost."""
 
     def __init__(self) -> None:
         self.value = 0
+        self.lost: dict[str, int] = {}
 
     def logged(self, count: int) -> None:
         self.value += count
 
+    def unseen(self, reason: str, count: int) -> None:
+        self.lost[reason] = self.lost.get(reason, 0) + count
 
-def a_log(lines: Lines, share: float, counts: Counts) -> PredictionLog:
+
+def a_log(target: Target, share: float, counts: Counts) -> PredictionLog:
     style = Style(model_name="m", model_version="7", inputs=False, redaction=Redaction())
-    return PredictionLog(
-        lines, signature=lambda: SIGNATURE, style=style, share=share, counter=counts
-    )
+    writer = EventWriter(target, watcher=counts, counter=counts)
+    return PredictionLog(writer, signature=lambda: SIGNATURE, style=style, share=share)
 
 
 def test_a_share_of_the_answers_is_logged_each_event_with_its_own_id(tmp_path: Path) -> None:
@@ -124,17 +132,73 @@ def test_a_share_of_the_answers_is_logged_each_event_with_its_own_id(tmp_path: P
     log = a_log(Lines(str(path)), 0.25, counts)
     for _ in range(10):
         log.take([seen()] * 200)
+    log.close(10)
     events = [json.loads(line) for line in path.read_text().splitlines()]
     assert counts.value == len(events)
     assert 350 < len(events) < 650  # six standard deviations and more around 500
     assert len({each["id"] for each in events}) == len(events)
+    assert counts.lost == {}
 
 
 def test_no_share_logs_nothing(tmp_path: Path) -> None:
     path, counts = tmp_path / "log", Counts()
-    a_log(Lines(str(path)), 0.0, counts).take([seen()] * 10)
+    log = a_log(Lines(str(path)), 0.0, counts)
+    log.take([seen()] * 10)
+    log.close(10)
     assert path.read_bytes() == b""
     assert counts.value == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("ftp://a/b", "no http"),
+        ("http://", "no http"),
+        ("https://u:p@a/b", "credentials do not belong"),
+    ],
+)
+def test_what_is_no_url_to_send_to_is_refused(url: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        HttpBatches(url)
+
+
+def test_events_that_no_server_takes_are_lost_and_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    counts = Counts()
+    log = a_log(HttpBatches(f"http://127.0.0.1:{port}/"), 1.0, counts)
+    log.take([seen()] * 3)
+    log.close(10)
+    assert counts.lost == {"log_failed": 3}
+    assert counts.value == 0
+    assert "loses events" in caplog.text
+
+
+class Hung:
+    """A target that takes its time: until it may go on."""
+
+    def __init__(self) -> None:
+        self.may, self.began = threading.Event(), threading.Event()
+
+    def write(self, events: Sequence[bytes]) -> None:
+        self.began.set()
+        assert self.may.wait(20)
+
+
+def test_a_target_that_hangs_holds_up_nobody_and_what_does_not_fit_is_counted() -> None:
+    target, counts = Hung(), Counts()
+    log = a_log(target, 1.0, counts)
+    log.take([seen()])
+    assert target.began.wait(10)
+    for _ in range(9):
+        log.take([seen()] * 1000)
+    assert counts.lost == {"log_full": 9000 - CAPACITY}
+    target.may.set()
+    log.close(20)
+    assert counts.value == CAPACITY + 1
 
 
 def test_a_line_that_was_torn_does_not_spoil_the_next_one() -> None:

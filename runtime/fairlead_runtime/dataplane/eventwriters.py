@@ -1,0 +1,147 @@
+"""Where events go: a file or standard output, a line each, or an HTTP server, many at once.
+
+A thread of their own writes them. What waits for a slow disk, a full pipe or a server far away
+waits alone: answers are looked at meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import logging
+import os
+import time
+from collections.abc import Sequence
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from fairlead_runtime.dataplane.worker import Watcher, Worker
+
+log = logging.getLogger(__name__)
+STDOUT = "stdout"
+_TIMEOUT_S = 5.0
+_COMPLAIN_S = 60.0
+_BATCH_TYPE = "application/cloudevents-batch+json"
+
+
+class Counter(Protocol):
+    """Who counts what is logged."""
+
+    def logged(self, count: int) -> None:
+        """Count events that were written."""
+
+
+class Target(Protocol):
+    """Where events go."""
+
+    def write(self, events: Sequence[bytes]) -> None:
+        """Write events; may take its time.
+
+        Raises:
+            OSError: They could not all be written.
+        """
+
+
+class Lines:
+    """A file, or standard output, to which whole lines are added.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+
+    def __init__(self, target: str) -> None:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        # Appending puts each write at the end, so that a file may be cut short by who rotates it.
+        self._descriptor = 1 if target == STDOUT else os.open(target, flags, 0o640)
+        self._torn = False
+
+    def write(self, events: Sequence[bytes]) -> None:
+        """Add lines; waits for as long as the reader of a pipe does.
+
+        Raises:
+            OSError: They could not all be written. The next ones begin on a line of their own.
+        """
+        rest = memoryview(b"".join([b"\n" if self._torn else b"", *(x + b"\n" for x in events)]))
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+            self._torn = bool(rest)
+
+
+class HttpBatches:
+    """An HTTP server that takes CloudEvents in batches: a POST of a JSON array.
+
+    Nothing is sent twice, but where the server had closed an idle connection: what it did not take
+    is lost, and counted.
+
+    Raises:
+        ValueError: The URL is none; the message says why.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError(f"{url!r} is no http:// or https:// URL")
+        if parts.username is not None:
+            raise ValueError("credentials do not belong in the URL")
+        kind = http.client.HTTPConnection if parts.scheme == "http" else http.client.HTTPSConnection
+        self._connection = kind(parts.hostname, parts.port, timeout=timeout_s)
+        self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+    def write(self, events: Sequence[bytes]) -> None:
+        """Send events.
+
+        Raises:
+            OSError: The server did not take them.
+        """
+        body = b"[" + b",".join(events) + b"]"
+        kept = self._connection.sock is not None
+        try:
+            status = self._post(body)
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            if not kept:
+                raise
+            status = self._post(body)
+        if not 200 <= status < 300:
+            raise OSError(f"the server answered {status}")
+
+    def _post(self, body: bytes) -> int:
+        connection = self._connection
+        try:
+            connection.request("POST", self._path, body, {"content-type": _BATCH_TYPE})
+            answer = connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            with contextlib.suppress(OSError):
+                connection.close()
+            if isinstance(error, OSError):
+                raise
+            raise OSError(f"this is no HTTP: {error}") from error
+        return answer.status
+
+
+class EventWriter(Worker[bytes]):
+    """Writes events in a thread of its own.
+
+    Args:
+        target: Where to.
+        watcher: Counts what is lost: `log_full`, or `log_failed`.
+        counter: Counts what is written.
+    """
+
+    def __init__(self, target: Target, *, watcher: Watcher, counter: Counter) -> None:
+        super().__init__(watcher, full="log_full")
+        self._target, self._counter = target, counter
+        self._complained = -_COMPLAIN_S
+
+    def work(self, batch: list[bytes]) -> None:
+        """Write some events."""
+        try:
+            self._target.write(batch)
+        except OSError as error:
+            self._watcher.unseen("log_failed", len(batch))
+            now = time.monotonic()
+            if now - self._complained >= _COMPLAIN_S:
+                self._complained = now
+                log.warning("the prediction log loses events: %s", error)
+        else:
+            self._counter.logged(len(batch))
