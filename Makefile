@@ -134,6 +134,10 @@ bench-runtime: $(STAMP) $(PEER_STAMPS)  ## The runtime beside its peers, on loop
 bench-statistics: $(STAMP)  ## A thousand looks at Experiments with and without a difference
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.statistics
 
+.PHONY: bench-rollout
+bench-rollout: $(STAMP)  ## Thousands of rollouts on synthetic traffic, beside fixed thresholds (about an hour)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.rollout
+
 .PHONY: bench-router
 bench-router: $(STAMP)  ## What a router adds to the runtime alone, on loopback (needs wrk)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.router

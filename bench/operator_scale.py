@@ -210,7 +210,12 @@ def _model_deployment(name: str) -> dict[str, Any]:
         "apiVersion": MODEL_DEPLOYMENT.api_version,
         "kind": MODEL_DEPLOYMENT.kind,
         "metadata": {"name": name, "namespace": _NAMESPACE},
-        "spec": {"model": {"uri": "file:///models/model.onnx"}},
+        "spec": {
+            "model": {"uri": "file:///models/model.onnx"},
+            # The fake nodes run no validation.
+            "validation": {"enabled": False},
+            "rollout": {"steps": []},
+        },
     }
 
 

@@ -281,3 +281,45 @@ def weights_at(path: Path, location: str) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(model.SerializeToString())  # the checker would look for the file
     return path
+
+
+def table(path: Path, *, shift: float = 0.0, bytes_above: int = 0) -> Path:
+    """Write a model that looks indices up in a table of five, `index` to `picked`.
+
+    Args:
+        path: Where it goes.
+        shift: What is added to each of 0.0, 0.1, ... 0.4.
+        bytes_above: Memory that it takes for an index of 2, twice that for 3, and so on; more than
+            there is makes the request fail, or the kernel end the process.
+    """
+    values = np.arange(5, dtype=np.float32) / 10 + np.float32(shift)
+    nodes = [helper.make_node("Gather", ["table", "index"], ["found"])]
+    initializers = [numpy_helper.from_array(values, "table")]
+    if bytes_above:
+        initializers += [
+            numpy_helper.from_array(np.array([1], dtype=np.int64), "one"),
+            numpy_helper.from_array(np.array([0], dtype=np.int64), "zero"),
+            numpy_helper.from_array(np.array([bytes_above // 4], dtype=np.int64), "room"),
+        ]
+        nodes += [
+            helper.make_node("ReduceMax", ["index"], ["top"], axes=[0], keepdims=1),
+            helper.make_node("Sub", ["top", "one"], ["above"]),
+            helper.make_node("Max", ["above", "zero"], ["some"]),
+            helper.make_node("Mul", ["some", "room"], ["many"]),
+            helper.make_node("Max", ["many", "one"], ["length"]),
+            helper.make_node("ConstantOfShape", ["length"], ["filled"]),
+            helper.make_node("Cos", ["filled"], ["touched"]),
+            helper.make_node("ReduceMin", ["touched"], ["least"], keepdims=0),
+            helper.make_node("Sub", ["least", "least"], ["naught"]),
+            helper.make_node("Add", ["found", "naught"], ["picked"]),
+        ]
+    else:
+        nodes.append(helper.make_node("Identity", ["found"], ["picked"]))
+    graph = helper.make_graph(
+        nodes,
+        "table",
+        [helper.make_tensor_value_info("index", TensorProto.INT64, ["n"])],
+        [helper.make_tensor_value_info("picked", TensorProto.FLOAT, ["n"])],
+        initializers,
+    )
+    return _save(graph, path)

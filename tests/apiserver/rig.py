@@ -174,9 +174,9 @@ class Rig:
         return await self.routers(pods)
 
     async def _counted(
-        self, address: str, pods: ReadPods | None, since: dt.datetime
-    ) -> Window | None:
-        return await self.count(address, pods, since)
+        self, address: str, pods: ReadPods | None, since: dt.datetime, *, compare: bool
+    ) -> counting.Counted | None:
+        return await self.count(address, pods, since, compare=compare)
 
     def revision(self, version: str) -> str:
         """Return the name of the revision with this version, by what the cache holds."""

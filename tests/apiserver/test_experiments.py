@@ -140,8 +140,7 @@ async def test_arms_are_pinned_while_it_runs_and_released_in_one_pass(trial: Tri
         MODEL_DEPLOYMENT, trial.namespace, "ranker-large", {"spec": {"model": {"version": "2"}}}
     )
     await trial.go()
-    new = await trial.revision("ranker-large", "2")
-    await trial.kubelet.start(new)
+    assert await trial.revision("ranker-large", "2") != old
     await trial.go(30)
     live = await trial.api.model(trial.namespace, "ranker-large")
     assert condition(live, "Ready")["reason"] == "PinnedByExperiment"
@@ -242,6 +241,12 @@ async def test_changed_weights_are_an_epoch_that_moves_the_least(trial: Trial) -
     shares = await trial.routers.shares()
     assert sorted(shares.values()) == [1000, 9000]
     await trial.expose()
+
+    async def left() -> bool:
+        summary = trial.recorder.get(f"/v1/experiments/{trial.namespace}/checkout/summary")
+        return not summary["settling"]
+
+    await until("all units of the slots that moved have left", left)
     status = await trial.go(61)
     assert {v["name"]: v["departed"] for v in status["variants"]} == {
         "control": 0,

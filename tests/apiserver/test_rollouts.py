@@ -15,6 +15,7 @@ import pytest
 from cluster.controlplane import ControlPlane
 from fairlead_operator.evidence.direct import Pods
 from fairlead_operator.kube.kinds import DEPLOYMENT, JOB, MODEL_DEPLOYMENT
+from fairlead_operator.reconcile.counting import Counted
 from fairlead_operator.traffic.counts import Counts, Window
 from tests.apiserver.api import JSON, Api, a_model, condition
 from tests.apiserver.kubelet import DIGEST, Kubelet
@@ -55,7 +56,11 @@ class Cluster:
         self.asked = 0
         rig.routers, rig.count = self.routers, self.count
 
-    async def count(self, _: str, pods: Pods | None, since: dt.datetime) -> Window | None:
+    async def count(
+        self, address: str, pods: Pods | None, since: dt.datetime, *, compare: bool
+    ) -> Counted | None:
+        assert address.endswith("/fraud")
+        assert not compare
         if pods is None:
             self.since = None
             return None
@@ -65,7 +70,8 @@ class Cluster:
         grown = int((later(self.seconds) - self.since).total_seconds() * 500)
         mine = some(grown, errors=grown // 2 if self.bad else 0)
         arms: dict[str, Counts] = {pods.keys[0]: some(grown), pods.keys[1]: mine}
-        return Window(begin=self.since, end=later(self.seconds), arms=arms)
+        window = Window(begin=self.since, end=later(self.seconds), arms=arms)
+        return Counted(window=window)
 
     async def go(self, seconds: float = 0.0) -> JSON:
         """Let time pass, run passes until nothing changes, and return the resource."""

@@ -113,13 +113,15 @@ class World:
         return until(f"{name} says {wanted}", look, patience_s)
 
     @contextmanager
-    def client(self, name: str, features: list[float], *, seconds: float) -> Iterator[list[Any]]:
+    def client(
+        self, name: str, features: list[float], *, seconds: float, suffix: str = ""
+    ) -> Iterator[list[Any]]:
         """Send paced requests to a model's address from inside the cluster meanwhile.
 
         Yields:
             A list that holds every answer after the end.
         """
-        pod = f"client-{name}"
+        pod = f"client-{name}-{suffix}".rstrip("-")
         host = f"{name}.{self.namespace}.svc"
         body = json.dumps({"features": features})
         self.script("client", CLIENT.read_text())

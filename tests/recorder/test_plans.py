@@ -20,7 +20,7 @@ from tests.recorder.worlds import (
     with_epoch,
 )
 
-UNITS = [f"u{i}" for i in range(200)]
+UNITS = [f"u{i}" for i in range(2_000)]
 
 
 class Explained:
@@ -79,3 +79,5 @@ def test_every_statement_uses_an_index_to_the_end(session: Session) -> None:
         else:
             assert "Seq Scan" not in whole, f"{sql}\n{whole}"
             assert "Hash Join" not in whole, f"{sql}\n{whole}"
+            # It would compare each row that is asked for with all of the experiment.
+            assert "Join Filter" not in whole, f"{sql}\n{whole}"

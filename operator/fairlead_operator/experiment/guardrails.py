@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from fairlead_operator.api.v1alpha1 import GuardrailSpec
-from fairlead_operator.api.v1alpha1.experiment import MEASURED
+from fairlead_operator.api.v1alpha1.experimentanalysis import MEASURED
 from fairlead_operator.experiment import wording
 from fairlead_operator.experiment.facts import Aggregates, ArmCounts, Snapshot
 from fairlead_operator.stats.aggregates import Binary

@@ -50,7 +50,7 @@ async def run(settings: Settings) -> None:
             metrics,
             routers.reader(scraper),
             drift.reader(scraper),
-            counting.counter(scraper),
+            counting.Counter(scraper),
         )
         recorder = Recorder(settings.recorder_url, settings.recorder_token_file)
         facts = Facts(

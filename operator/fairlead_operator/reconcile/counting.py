@@ -3,35 +3,108 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+from fairlead_operator.evidence import compared
+from fairlead_operator.evidence.compared import Comparison
 from fairlead_operator.evidence.direct import Direct, Pods, model_pod
 from fairlead_operator.evidence.routers import RouterPod
 from fairlead_operator.evidence.scrape import Scraper
 from fairlead_operator.planning import names, router
+from fairlead_operator.planning.podtemplate import METRICS_PORT
 from fairlead_operator.reconcile.routers import going, ready
+from fairlead_operator.rollout.quality import Compared
 from fairlead_operator.traffic.counts import Window
 
-Count = Callable[[str, Pods | None, dt.datetime], Awaitable[Window | None]]
-"""Counts an address's pods since an instant; without pods it is forgotten."""
+TOLERANCE_MILLI = 1
+"""Numbers of compared answers may differ by so many thousandths."""
 
 
-async def nobody(_: str, __: Pods | None, ___: dt.datetime) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What was counted for a rollout.
+
+    Attributes:
+        window: Counts of both revisions.
+        mirror: Answers to copies, compared; None where nobody gets copies.
+    """
+
+    window: Window
+    mirror: Compared | None = None
+
+
+class Count(Protocol):
+    """Who counts an address's pods."""
+
+    async def __call__(
+        self, address: str, pods: Pods | None, since: dt.datetime, *, compare: bool
+    ) -> Counted | None:
+        """Return what was counted since an instant.
+
+        Args:
+            address: What the counts are kept under.
+            pods: The pods; None forgets the address.
+            since: What happened before is not counted.
+            compare: Whether answers to copies are compared as well.
+        """
+
+
+async def nobody(
+    address: str,  # noqa: ARG001
+    pods: Pods | None,  # noqa: ARG001
+    since: dt.datetime,  # noqa: ARG001
+    *,
+    compare: bool,  # noqa: ARG001
+) -> Counted | None:
     """Count nothing."""
+    return None
 
 
-def counter(scraper: Scraper) -> Count:
-    """Return how evidence is read: from the pods themselves."""
-    direct = Direct(scraper)
+class Counter:
+    """Counts from the pods themselves; what was counted before a restart is in status."""
 
-    async def count(address: str, found: Pods | None, since: dt.datetime) -> Window | None:
-        if found is None:
-            direct.forget(address)
+    def __init__(self, scraper: Scraper) -> None:
+        self._scraper = scraper
+        self._direct = Direct(scraper)
+        self._compared: dict[str, Comparison] = {}
+
+    async def __call__(
+        self, address: str, pods: Pods | None, since: dt.datetime, *, compare: bool
+    ) -> Counted | None:
+        """Return what was counted since an instant."""
+        if pods is None or not compare:
+            self._compared.pop(address, None)
+        if pods is None:
+            self._direct.forget(address)
             return None
-        return (await direct.read(address, found, since)).window()
+        window = (await self._direct.read(address, pods, since)).window()
+        mirror = await self._answers(address, pods, since, window.end) if compare else None
+        return Counted(window=window, mirror=mirror)
 
-    return count
+    async def _answers(
+        self, address: str, pods: Pods, since: dt.datetime, end: dt.datetime
+    ) -> Compared:
+        mine, theirs = (
+            [
+                compared.target(pod.name, pod.ip, METRICS_PORT)
+                for pod in pods.models
+                if pod.ready and pod.arm == key
+            ]
+            for key in pods.keys[:2]
+        )
+        known = self._compared.get(address) or Comparison(begin=since)
+        grown, _ = await compared.read(
+            known, mine, theirs, self._scraper, tolerance_milli=TOLERANCE_MILLI
+        )
+        self._compared[address] = grown
+        found = grown.found
+        return Compared(
+            pairs=found.rows + found.mismatched,
+            differing=found.differing_rows + found.mismatched,
+            end=end,
+        )
 
 
 def pods(

@@ -11,7 +11,7 @@ import orjson
 
 from fairlead_operator.api.times import instant
 from fairlead_operator.api.v1alpha1 import ExperimentSpec
-from fairlead_operator.api.v1alpha1.experiment import MEASURED
+from fairlead_operator.api.v1alpha1.experimentanalysis import MEASURED
 from fairlead_operator.evidence.direct import Direct, Pods
 from fairlead_operator.evidence.routers import RouterPod
 from fairlead_operator.evidence.scrape import Page, Scraper, Target
@@ -25,6 +25,7 @@ from fairlead_operator.kube.kinds import POD
 from fairlead_operator.planning import names, router
 from fairlead_operator.reconcile import routers
 from fairlead_operator.reconcile.neighbourhood import owned
+from fairlead_operator.rollout.memory import Phase as Rollout
 from fairlead_operator.rollout.revision import Revision, State, from_status
 from fairlead_operator.rollout.snapshot import Snapshot as ModelSnapshot
 from fairlead_operator.traffic import memory as memories
@@ -207,8 +208,9 @@ class Facts:
 
 
 def _moving(status: Mapping[str, Any]) -> bool:
-    """Whether another revision is to have the address."""
-    return bool(status.get("candidateRevision"))
+    """Whether another revision is to have the address; one that was rolled back is not."""
+    phase = (status.get("rollout") or {}).get("phase")
+    return bool(status.get("candidateRevision")) and phase != Rollout.ROLLED_BACK.value
 
 
 def _sum(one: Window, other: Window) -> Window:

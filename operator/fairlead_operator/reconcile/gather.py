@@ -16,15 +16,15 @@ from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.kinds import EVENT, POD
 from fairlead_operator.planning import names
 from fairlead_operator.reconcile import counting, neighbourhood
-from fairlead_operator.reconcile.counting import Count
+from fairlead_operator.reconcile.counting import Count, Counted
 from fairlead_operator.reconcile.neighbourhood import owned
 from fairlead_operator.reconcile.routers import ReadRouters
 from fairlead_operator.rollout import addressing, diagnosis, rolling, trial, wanted
 from fairlead_operator.rollout.capacity import satisfied
 from fairlead_operator.rollout.plan import Plan, parse
+from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.rollout.revision import Revision, State, from_status, instant
 from fairlead_operator.rollout.snapshot import Finding, Resolved, Snapshot
-from fairlead_operator.traffic.counts import Window
 
 _JOB_LABEL = "batch.kubernetes.io/job-name"
 """What the Job controller writes on the pods of a Job."""
@@ -91,8 +91,10 @@ async def snapshot(
         told = await read_routers(pods)
         first = dataclasses.replace(first, routers=told, router_pods=tuple(pods))
     candidate = next((r for r in revisions if r.hash == first.recognised), None)
-    window = await _judged(cluster, first, candidate, count, now)
-    first = dataclasses.replace(first, evidence=window)
+    counted = await _judged(cluster, first, candidate, count, now)
+    if counted is not None:
+        quality = Quality(mirror=counted.mirror)
+        first = dataclasses.replace(first, evidence=counted.window, quality=quality)
     if candidate is None:
         return first
     if rolling.validating(resource, candidate.hash, now):
@@ -125,18 +127,19 @@ async def _judged(
     candidate: Revision | None,
     count: Count,
     now: dt.datetime,
-) -> Window | None:
+) -> Counted | None:
     """Read what both revisions of a rollout did since their split is live; else nobody is asked."""
     meta = found.resource["metadata"]
     address = f"{meta['namespace']}/{meta['name']}"
-    since = rolling.judged_since(found.resource, now)
+    since, compare = rolling.judged_since(found.resource, now)
     stable = next((r for r in found.revisions if r.state is State.ACTIVE), None)
     if since is None or stable is None or candidate is None:
-        return await count(address, None, now)
+        return await count(address, None, now, compare=False)
     labels = f"{names.OWNER_LABEL}={meta['name']}"
     models = await cluster.list(POD, meta["namespace"], labels=labels)
     keys = (stable.child_name(found.name), candidate.child_name(found.name))
-    return await count(address, counting.pods(keys, found.router_pods, models), since)
+    pods = counting.pods(keys, found.router_pods, models)
+    return await count(address, pods, since, compare=compare)
 
 
 async def _ask_pods(

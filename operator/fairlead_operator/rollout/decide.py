@@ -199,7 +199,8 @@ def _dormant(
     if wanted.state is State.ACTIVE or key in snapshot.claims or key in address.arms:
         return False
     if step is None:
-        return wanting.by_hand(snapshot.resource) is None
+        # It waits for an Experiment: ready to go where it needs no validation first.
+        return wanting.by_hand(snapshot.resource) is None and snapshot.plan.validate
     return not step.start
 
 

@@ -14,13 +14,15 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
 
-from fairlead_operator.rollout.judging import PODS, ROUTER, Case, Quality, Score, acquitted, tested
+from fairlead_operator.rollout.judging import PODS, ROUTER, Case, acquitted, tested
 from fairlead_operator.rollout.latency import latency_increase, latency_p99
 from fairlead_operator.rollout.ledger import Ledger
 from fairlead_operator.rollout.plan import Limits
+from fairlead_operator.rollout.quality import Quality, Score
 from fairlead_operator.rollout.verdict import Check, Gate, Verdict
 from fairlead_operator.stats.aggregates import Binary
 from fairlead_operator.stats.eprocess import Events, against_control
+from fairlead_runtime.contract.assignment import SLOTS
 
 CLIENT_ERROR_FLOOR = 0.01
 """A share below it is nobody's concern, however few client errors the stable has."""
@@ -147,7 +149,9 @@ def _mirror_difference(case: Case) -> Check:
     check = _rate(case, Gate.MIRROR_DIFFERENCE, counted, counted, limit, "differing answers")
     if found is None or not found.pairs:
         # Beyond the shadow nothing is compared any more: what was passed there stays passed.
-        return replace(check, verdict=Verdict.PASS, source=PODS, end=None)
+        shadow = case.ledger.control_share + case.ledger.candidate_share > SLOTS
+        verdict = Verdict.NO_EVIDENCE if shadow else Verdict.PASS
+        return replace(check, verdict=verdict, source=PODS, end=None)
     return replace(check, source=PODS, end=found.end)
 
 

@@ -11,12 +11,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fairlead_operator.rollout.revision import instant, write_instant
-from fairlead_operator.stats.eprocess import Events
 from fairlead_operator.stats.histogram import Histogram
 from fairlead_operator.traffic.counts import Counts, Window
+
+if TYPE_CHECKING:
+    from fairlead_operator.stats.eprocess import Events
 
 _NUMBERS = (
     "requests",
@@ -95,6 +97,8 @@ class Ledger:
     @property
     def events(self) -> list[Events]:
         """Client errors of both arms, by shares."""
+        from fairlead_operator.stats.eprocess import Events
+
         rows = [*self.epochs, *self._epoch()]
         return [
             Events(

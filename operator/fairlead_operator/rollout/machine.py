@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 
-from fairlead_operator.rollout import gates, imperatives, standing
+from fairlead_operator.rollout import imperatives, standing
 from fairlead_operator.rollout.imperatives import UNDER_WAY
 from fairlead_operator.rollout.ledger import Ledger
 from fairlead_operator.rollout.memory import Memory, Outcome, Phase
@@ -172,6 +172,8 @@ class _Pass:
         if ledger is None or not (memory.phase in SPLIT or ended):
             self.checks, self.verdict = (), Verdict.NO_EVIDENCE
             return
+        from fairlead_operator.rollout import gates  # numpy and scipy, which rest does without
+
         self.checks = gates.judge(
             ledger,
             self.plan.limits,

@@ -36,10 +36,12 @@ def remembered(resource: Mapping[str, Any], now: dt.datetime) -> memories.Memory
     return memoryjson.from_json(found, now) if isinstance(found, Mapping) else None
 
 
-def judged_since(resource: Mapping[str, Any], now: dt.datetime) -> dt.datetime | None:
-    """Return since when evidence is wanted; None where nothing is judged."""
+def judged_since(resource: Mapping[str, Any], now: dt.datetime) -> tuple[dt.datetime | None, bool]:
+    """Return since when evidence is wanted, if it is, and whether answers to copies are as well."""
     memory = remembered(resource, now)
-    return memory.live_at if memory is not None and memory.phase in SPLIT else None
+    if memory is None or memory.phase not in SPLIT:
+        return None, False
+    return memory.live_at, memory.phase is memories.Phase.SHADOW
 
 
 def validating(resource: Mapping[str, Any], revision_hash: str, now: dt.datetime) -> bool:

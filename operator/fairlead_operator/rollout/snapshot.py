@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fairlead_operator.planning import names
-from fairlead_operator.rollout.judging import Quality
 from fairlead_operator.rollout.plan import Plan
+from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.rollout.revision import Revision
 from fairlead_operator.rollout.view import Validation
 from fairlead_operator.traffic.counts import Window

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from fairlead_operator.api.reasons import Reason
-from fairlead_operator.rollout.judging import Quality
 from fairlead_operator.rollout.memory import Memory
 from fairlead_operator.rollout.plan import Plan
+from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.rollout.sizing import Measured
 from fairlead_operator.rollout.verdict import Check, Verdict
 from fairlead_operator.traffic.counts import Window

@@ -29,6 +29,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     settings.add_database_argument(recount)
     settings.add_experiment_argument(recount, optional=True)
+    report = commands.add_parser("report", help="write the page of an experiment to a file")
+    settings.add_database_argument(report)
+    settings.add_experiment_argument(report)
+    report.add_argument(
+        "--output", default="-", help="the file; `-` is standard output (default: %(default)s)"
+    )
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "serve":

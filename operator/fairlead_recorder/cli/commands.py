@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from fairlead_recorder.store import database, experiments, schema
 from fairlead_recorder.store import recount as counting
@@ -74,3 +77,22 @@ def recount(arguments: argparse.Namespace) -> int:
         print(f"fairlead-recorder: {error}")
         return 2
     return status
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Write the page of an experiment, as it is now, to a file."""
+    from fairlead_recorder.page import html
+    from fairlead_recorder.page.gather import gather
+
+    try:
+        with reading(arguments.database) as session:
+            found = chosen(session, arguments.experiment)
+            text = html.page(gather(session, found, time.time_ns() // 1_000))
+    except StoreError as error:
+        print(f"fairlead-recorder: {error}", file=sys.stderr)
+        return 2
+    if arguments.output == "-":
+        print(text)
+    else:
+        Path(arguments.output).write_text(text, encoding="utf-8")
+    return 0

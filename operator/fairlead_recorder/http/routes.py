@@ -51,7 +51,7 @@ class Routes:
 
     async def register(self, request: web.Request) -> web.Response:
         """`PUT /v1/experiments/{namespace}/{name}` by the operator."""
-        namespace, name = _target(request)
+        namespace, name = target(request)
         await self._recorder.access.operator(request)
         wanted = _definition(namespace, name, EXPERIMENT.validate_json(await _json(request)))
         at = now()
@@ -60,8 +60,8 @@ class Routes:
 
     async def experiment(self, request: web.Request) -> web.Response:
         """`GET /v1/experiments/{namespace}/{name}`."""
-        namespace, name = _target(request)
-        uid = _uid(request)
+        namespace, name = target(request)
+        uid = wanted_uid(request)
         found = await self._recorder.read(
             lambda session: experiments.of_name(session, namespace, name, uid)
         )
@@ -69,9 +69,9 @@ class Routes:
 
     async def end(self, request: web.Request) -> web.Response:
         """`DELETE /v1/experiments/{namespace}/{name}?uid=...` by the operator."""
-        namespace, name = _target(request)
+        namespace, name = target(request)
         await self._recorder.access.operator(request)
-        uid = _uid(request)
+        uid = wanted_uid(request)
         if uid is None:
             raise RefusedError(422, "say which experiment has ended: ?uid=<its UID>")
         at = now()
@@ -82,7 +82,7 @@ class Routes:
 
     async def judge(self, request: web.Request) -> web.Response:
         """`PUT /v1/experiments/{namespace}/{name}/judgement` by the operator."""
-        namespace, name = _target(request)
+        namespace, name = target(request)
         await self._recorder.access.operator(request)
         said = JUDGEMENT.validate_json(await _json(request))
 
@@ -95,7 +95,7 @@ class Routes:
 
     async def outcomes(self, request: web.Request) -> web.Response:
         """`POST /v1/experiments/{namespace}/{name}/outcomes`."""
-        namespace, name = _target(request)
+        namespace, name = target(request)
         writer = await self._recorder.access.of_namespace(request, namespace)
         self._limit(self._recorder.request_rates.take(writer.name, 1, time.monotonic()))
         batch = OUTCOMES.validate_json(await _json(request)).outcomes
@@ -121,8 +121,8 @@ class Routes:
 
     async def summary(self, request: web.Request) -> web.Response:
         """`GET /v1/experiments/{namespace}/{name}/summary`."""
-        namespace, name = _target(request)
-        uid = _uid(request)
+        namespace, name = target(request)
+        uid = wanted_uid(request)
         at = now()
 
         def query(session: Session) -> summary.Summary:
@@ -133,7 +133,7 @@ class Routes:
 
     async def forget(self, request: web.Request) -> web.Response:
         """`DELETE /v1/experiments/{namespace}/{name}/units?unit=...`."""
-        namespace, name = _target(request)
+        namespace, name = target(request)
         await self._recorder.access.of_namespace(request, namespace)
         unit = request.query.get("unit", "").strip(_BLANK)
         if not 0 < len(unit) <= LONGEST_UNIT or not unit.isprintable():
@@ -159,14 +159,24 @@ class Routes:
             )
 
 
-def _target(request: web.Request) -> tuple[str, str]:
+def target(request: web.Request) -> tuple[str, str]:
+    """Return namespace and name of the path.
+
+    Raises:
+        RefusedError: They cannot be those of an experiment.
+    """
     namespace, name = request.match_info["namespace"], request.match_info["name"]
     if not _NAMESPACE.fullmatch(namespace) or not _NAME.fullmatch(name):
         raise RefusedError(404, "an experiment has a namespace and a name as Kubernetes has them")
     return namespace, name
 
 
-def _uid(request: web.Request) -> str | None:
+def wanted_uid(request: web.Request) -> str | None:
+    """Return the UID that is asked for, None where it is the newest.
+
+    Raises:
+        RefusedError: It cannot be one.
+    """
     uid = request.query.get("uid")
     if uid is not None and not _UID.fullmatch(uid):
         raise RefusedError(422, "uid must be the UID of an Experiment")

@@ -17,6 +17,7 @@ from fairlead_recorder.http import errors, openapi
 from fairlead_recorder.http.access import Access
 from fairlead_recorder.http.errors import answer
 from fairlead_recorder.http.ingest import Ingest
+from fairlead_recorder.http.pages import Pages
 from fairlead_recorder.http.recorder import Recorder, Settings
 from fairlead_recorder.http.routes import Routes
 from fairlead_recorder.http.upkeep import Upkeep
@@ -104,7 +105,7 @@ async def _serve(recorder: Recorder, stop: asyncio.Event) -> None:
 
 def application(recorder: Recorder) -> web.Application:
     """Return what is served to everybody but routers."""
-    routes = Routes(recorder)
+    routes, pages = Routes(recorder), Pages(recorder)
     app = web.Application(
         client_max_size=MOST_BYTES, middlewares=[_counting(recorder), errors.middleware]
     )
@@ -118,6 +119,8 @@ def application(recorder: Recorder) -> web.Application:
         web.post(f"{one}/outcomes", routes.outcomes),
         web.get(f"{one}/summary", routes.summary, allow_head=False),
         web.delete(f"{one}/units", routes.forget),
+        web.get("/experiments", pages.index),
+        web.get("/experiments/{namespace}/{name}", pages.experiment),
         web.get("/openapi.json", _openapi, allow_head=False),
         web.get("/healthz", _healthz),
         web.get("/readyz", _readyz(recorder)),

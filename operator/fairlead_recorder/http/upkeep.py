@@ -7,9 +7,6 @@ import logging
 import time
 from collections.abc import Callable
 
-import orjson
-
-from fairlead_recorder.http import answers
 from fairlead_recorder.http.recorder import Recorder, now
 from fairlead_recorder.store import (
     departures,
@@ -94,15 +91,14 @@ class Upkeep:
         def change(session: Session) -> None:
             experiment = experiments.of_uid(session, uid)
             if experiment is not None:
-                snapshots.take(session, experiment, at, lambda: _body(session, experiment, at))
+                snapshots.take(
+                    session,
+                    experiment,
+                    at,
+                    lambda: snapshots.encode(summary.read(session, experiment, at).epochs),
+                )
 
         await self._recorder.write(change)
-
-
-def _body(session: Session, experiment: experiments.Experiment, at: int) -> str:
-    """Return what a snapshot keeps: the arms by epoch."""
-    whole = answers.summary(summary.read(session, experiment, at))
-    return orjson.dumps({"epochs": whole["epochs"]}).decode()
 
 
 def _beat(session: Session) -> None:

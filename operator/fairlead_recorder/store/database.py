@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 Column = Literal["int", "text", "bytes"]
@@ -41,6 +41,18 @@ class Session(Protocol):
 
     def close(self) -> None:
         """End the connection."""
+
+
+def units_source(
+    session: Session, name: str, experiment: int, units: Iterable[str]
+) -> tuple[str, list[Any]]:
+    """Return units as a source with the columns `experiment` and `unit`, to join by both.
+
+    Were the experiment a constant instead, PostgreSQL would take it, before the first ANALYZE, that
+    few rows have it, and compare each unit with all of them.
+    """
+    rows = [(experiment, unit) for unit in units]
+    return session.source(name, {"experiment": "int", "unit": "text"}, rows)
 
 
 def connect(url: str) -> Session:

@@ -6,7 +6,7 @@ Those that are seen again are not a random subset; all units of a slot are.
 from __future__ import annotations
 
 from fairlead_recorder.store import sums
-from fairlead_recorder.store.database import Session
+from fairlead_recorder.store.database import Session, units_source
 from fairlead_recorder.store.sums import Deltas
 
 _AT_ONCE = 2_000
@@ -33,11 +33,11 @@ def advance(session: Session, at_once: int = _AT_ONCE) -> bool:
         deltas.unit(its_epoch, its_variant, units=-1, departed=1)
         deltas.sums(its_epoch, its_variant, sums.unpack(packed), ())
     if leaving:
-        source, params = session.source("leaving", {"unit": "text"}, [(row[0],) for row in leaving])
+        source, params = units_source(session, "leaving", experiment, (row[0] for row in leaving))
         session.run(
             f"UPDATE unit SET departed = 1 FROM {source}"
-            " WHERE unit.experiment = ? AND unit.unit = leaving.unit",
-            (*params, experiment),
+            " WHERE unit.experiment = leaving.experiment AND unit.unit = leaving.unit",
+            params,
         )
     deltas.write(session)
     if len(leaving) < at_once:

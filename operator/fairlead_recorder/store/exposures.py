@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fairlead_recorder.store import outcomes, sums
-from fairlead_recorder.store.database import Column, Session
+from fairlead_recorder.store.database import Column, Session, units_source
 from fairlead_recorder.store.events import Exposure, arm_at
 from fairlead_recorder.store.experiments import Experiment
 from fairlead_recorder.store.sums import Deltas
@@ -46,13 +46,14 @@ def record(session: Session, experiment: Experiment, exposures: Sequence[Exposur
     firsts: dict[str, Exposure] = {}
     for one in exposures:
         firsts.setdefault(one.unit, one)
-    source, params = session.source("asked", {"unit": "text"}, [(unit,) for unit in firsts])
+    source, params = units_source(session, "asked", experiment.id, firsts)
     known = {
         unit: (variant, epoch, crossed)
         for unit, variant, epoch, crossed in session.rows(
             "SELECT u.unit, u.variant, u.epoch, u.crossed"
-            f" FROM {source} CROSS JOIN unit u WHERE u.experiment = ? AND u.unit = asked.unit",
-            (*params, experiment.id),
+            f" FROM {source} CROSS JOIN unit u"
+            " WHERE u.experiment = asked.experiment AND u.unit = asked.unit",
+            params,
         )
     }
     deltas = Deltas(experiment.id)
@@ -87,12 +88,13 @@ def _insert(
     session: Session, experiment: Experiment, new: Sequence[Exposure], deltas: Deltas
 ) -> None:
     """Add units, with the outcomes that were waiting for them."""
-    source, params = session.source("asked", {"unit": "text"}, [(one.unit,) for one in new])
+    source, params = units_source(session, "asked", experiment.id, (one.unit for one in new))
     waiting: dict[str, list[tuple[int, int, int]]] = {}
     for unit, metric, value, happened in session.rows(
         "SELECT o.unit, o.metric, o.value, o.happened"
-        f" FROM {source} CROSS JOIN outcome o WHERE o.experiment = ? AND o.unit = asked.unit",
-        (*params, experiment.id),
+        f" FROM {source} CROSS JOIN outcome o"
+        " WHERE o.experiment = asked.experiment AND o.unit = asked.unit",
+        params,
     ):
         waiting.setdefault(unit, []).append((metric, value, happened))
     rows = []
@@ -132,10 +134,10 @@ def _cross(
         found.add(one.unit)
         deltas.unit(epoch, variant, crossed=1)
     if found:
-        source, params = session.source("strays", {"unit": "text"}, [(unit,) for unit in found])
+        source, params = units_source(session, "strays", experiment.id, found)
         session.run(
             f"UPDATE unit SET crossed = 1 FROM {source}"
-            " WHERE unit.experiment = ? AND unit.unit = strays.unit",
-            (*params, experiment.id),
+            " WHERE unit.experiment = strays.experiment AND unit.unit = strays.unit",
+            params,
         )
     return len(found)

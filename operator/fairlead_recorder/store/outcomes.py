@@ -7,14 +7,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from fairlead_recorder.store import sums
-from fairlead_recorder.store.database import Column, Session
+from fairlead_recorder.store.database import Column, Session, units_source
 from fairlead_recorder.store.events import CLOCK_SKEW, Outcome
 from fairlead_recorder.store.experiments import Experiment
 from fairlead_recorder.store.sums import Deltas
 
 _COLUMNS: dict[str, Column] = {
-    "metric": "int", "key": "text", "unit": "text", "value": "int", "happened": "int",
-}  # fmt: skip
+    "experiment": "int",
+    "metric": "int",
+    "key": "text",
+    "unit": "text",
+    "value": "int",
+    "happened": "int",
+}
+_SUMS: dict[str, Column] = {"experiment": "int", "unit": "text", "sums": "bytes"}
 MOST_CONFLICTS = 100
 
 
@@ -59,18 +65,18 @@ def record(
         known = firsts.setdefault((position, one.key), (one.unit, one.value, one.at))
         if known[:2] != (one.unit, one.value):
             repeated.append((position, one.key, one.unit, one.value))
-    staged = [(metric, key, *rest) for (metric, key), rest in firsts.items()]
+    staged = [(experiment.id, metric, key, *rest) for (metric, key), rest in firsts.items()]
     source, params = session.source("given", _COLUMNS, staged)
     new = session.rows(
         "INSERT INTO outcome (experiment, metric, key, unit, value, happened, received)"
-        " SELECT CAST(? AS BIGINT), metric, key, unit, value, happened, CAST(? AS BIGINT)"
+        " SELECT experiment, metric, key, unit, value, happened, CAST(? AS BIGINT)"
         f" FROM {source} WHERE true ON CONFLICT DO NOTHING"
         " RETURNING metric, unit, value, happened",
-        (experiment.id, now, *params),
+        (now, *params),
     )
     conflicts = [(metric, key) for metric, key, _, _ in repeated]
     if len(new) < len(staged):
-        conflicts += _conflicts(session, experiment.id, source, params)
+        conflicts += _conflicts(session, source, params)
     deltas = Deltas(experiment.id)
     if new:
         _add(session, experiment, new, deltas)
@@ -86,16 +92,15 @@ def record(
     )
 
 
-def _conflicts(
-    session: Session, experiment: int, source: str, params: list[object]
-) -> list[tuple[int, str]]:
+def _conflicts(session: Session, source: str, params: list[object]) -> list[tuple[int, str]]:
     return [
         (metric, key)
         for metric, key in session.rows(
-            f"SELECT o.metric, o.key FROM {source} CROSS JOIN outcome o WHERE o.experiment = ?"
-            " AND o.metric = given.metric AND o.key = given.key"
+            f"SELECT o.metric, o.key FROM {source} CROSS JOIN outcome o"
+            " WHERE o.experiment = given.experiment AND o.metric = given.metric"
+            " AND o.key = given.key"
             " AND (o.unit <> given.unit OR o.value <> given.value)",
-            (*params, experiment),
+            params,
         )
     ]
 
@@ -110,29 +115,30 @@ def _add(
     by_unit: dict[str, list[tuple[int, int, int]]] = {}
     for metric, unit, value, happened in new:
         by_unit.setdefault(unit, []).append((metric, value, happened))
-    source, params = session.source("asked", {"unit": "text"}, [(unit,) for unit in by_unit])
+    source, params = units_source(session, "asked", experiment.id, by_unit)
     exposed = session.rows(
         "SELECT u.unit, u.variant, u.epoch, u.first, u.departed, u.sums"
-        f" FROM {source} CROSS JOIN unit u WHERE u.experiment = ? AND u.unit = asked.unit",
-        (*params, experiment.id),
+        f" FROM {source} CROSS JOIN unit u"
+        " WHERE u.experiment = asked.experiment AND u.unit = asked.unit",
+        params,
     )
-    changed: list[tuple[str, bytes]] = []
+    changed: list[tuple[int, str, bytes]] = []
     counted = len(new)
     for unit, variant, epoch, first, departed, packed in exposed:
         old = sums.unpack(packed)
         after = apply(experiment, old, by_unit[unit], first, deltas)
         counted -= len(by_unit[unit])
         if after != old:
-            changed.append((unit, sums.pack(after)))
+            changed.append((experiment.id, unit, sums.pack(after)))
             if not departed:
                 deltas.sums(epoch, variant, old, after)
     deltas.counters["unexposed"] += counted
     if changed:
-        source, params = session.source("changed", {"unit": "text", "sums": "bytes"}, changed)
+        source, params = session.source("changed", _SUMS, changed)
         session.run(
             f"UPDATE unit SET sums = changed.sums FROM {source}"
-            " WHERE unit.experiment = ? AND unit.unit = changed.unit",
-            (*params, experiment.id),
+            " WHERE unit.experiment = changed.experiment AND unit.unit = changed.unit",
+            params,
         )
 
 

@@ -34,8 +34,9 @@ class Postgres:
             self.run("SET standard_conforming_strings = on")
             # Every large statement looks rows up by an index, one by one. A plan made while a table
             # was small, or before its first ANALYZE, would read all of it for each batch.
-            for setting in ("jit", "enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
-                self.run(f"SET {setting} = off")
+            for setting in ("seqscan", "hashjoin", "mergejoin", "material"):
+                self.run(f"SET enable_{setting} = off")
+            self.run("SET jit = off")
         except psycopg.Error as error:
             raise UnavailableError(f"cannot reach the database: {error}") from error
 

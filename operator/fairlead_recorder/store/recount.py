@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fairlead_recorder.store import exposures, outcomes, sums
-from fairlead_recorder.store.database import Session
+from fairlead_recorder.store.database import Session, units_source
 from fairlead_recorder.store.experiments import Experiment
 from fairlead_recorder.store.sums import Deltas
 
@@ -43,12 +43,13 @@ def recount(session: Session, experiment: Experiment) -> Recount:
         if not rows:
             break
         last = rows[-1][0]
-        source, params = session.source("asked", {"unit": "text"}, [(row[0],) for row in rows])
+        source, params = units_source(session, "asked", experiment.id, (row[0] for row in rows))
         events: defaultdict[str, list[tuple[int, int, int]]] = defaultdict(list)
         for unit, metric, value, happened in session.rows(
             "SELECT o.unit, o.metric, o.value, o.happened"
-            f" FROM {source} CROSS JOIN outcome o WHERE o.experiment = ? AND o.unit = asked.unit",
-            (*params, experiment.id),
+            f" FROM {source} CROSS JOIN outcome o"
+            " WHERE o.experiment = asked.experiment AND o.unit = asked.unit",
+            params,
         ):
             events[unit].append((metric, value, happened))
         for row in rows:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import orjson
 
 from fairlead_recorder.store.database import Session
 from fairlead_recorder.store.experiments import Experiment
+from fairlead_recorder.store.summary import Arm, EpochSummary
 
 _LEAST = 60_000_000
 _PARTS = 100
@@ -44,3 +47,47 @@ def series(session: Session, experiment: int) -> list[tuple[int, str]]:
             "SELECT at, body FROM snapshot WHERE experiment = ? ORDER BY at", (experiment,)
         )
     ]
+
+
+def encode(epochs: Sequence[EpochSummary]) -> str:
+    """Return what a snapshot keeps: the arms by epoch, sums as text because they may be large."""
+    return orjson.dumps([
+        {
+            "number": epoch.number,
+            "started": epoch.started,
+            "slots": dict(epoch.slots),
+            "staying": dict(epoch.staying),
+            "arms": {
+                name: {
+                    "units": arm.units,
+                    "departed": arm.departed,
+                    "crossed": arm.crossed,
+                    "sums": {metric: [str(a), str(b)] for metric, (a, b) in arm.sums.items()},
+                }
+                for name, arm in epoch.arms.items()
+            },
+        }
+        for epoch in epochs
+    ]).decode()  # fmt: skip
+
+
+def decode(body: str) -> tuple[EpochSummary, ...]:
+    """Return what was encoded."""
+    return tuple(
+        EpochSummary(
+            number=epoch["number"],
+            started=epoch["started"],
+            slots=epoch["slots"],
+            staying=epoch["staying"],
+            arms={
+                name: Arm(
+                    units=arm["units"],
+                    departed=arm["departed"],
+                    crossed=arm["crossed"],
+                    sums={metric: (int(a), int(b)) for metric, (a, b) in arm["sums"].items()},
+                )
+                for name, arm in epoch["arms"].items()
+            },
+        )
+        for epoch in orjson.loads(body)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -95,16 +95,21 @@ class Summary:
 
     def aggregates(self, metric: str, variant: str) -> list[Binary | Moments]:
         """Return a metric's aggregates of a variant by epoch, as `stats.epochs.stratify` takes."""
-        made: list[Binary | Moments] = []
-        for epoch in self.epochs:
-            arm = epoch.arms[variant]
-            total, squares = arm.sums.get(metric, (0, 0))
-            made.append(
-                Binary(arm.units, total)
-                if self.types[metric] == "binary"
-                else Moments(arm.units, total, squares)
-            )
-        return made
+        return aggregates(self.epochs, metric, self.types[metric], variant)
+
+
+def aggregates(
+    epochs: Sequence[EpochSummary], metric: str, kind: MetricType, variant: str
+) -> list[Binary | Moments]:
+    """Return a metric's aggregates of a variant by epoch; those of means are in millionths."""
+    made: list[Binary | Moments] = []
+    for epoch in epochs:
+        arm = epoch.arms[variant]
+        total, squares = arm.sums.get(metric, (0, 0))
+        made.append(
+            Binary(arm.units, total) if kind == "binary" else Moments(arm.units, total, squares)
+        )
+    return made
 
 
 def read(session: Session, experiment: Experiment, now: int) -> Summary:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from fairlead_operator.experiment.facts import Input
-from fairlead_operator.reconcile.experimentfacts import _Blocks, inputs
+from fairlead_operator.reconcile.experimentfacts import _Blocks, _moving, inputs
 from fairlead_operator.traffic.counts import Counts, Window
 from tests.unit.experiment.world import later
 
@@ -40,3 +40,18 @@ def test_an_hour_that_is_over_is_kept_and_the_present_one_stands_alone() -> None
     last = blocks.grown(window(2, 2.1, 2))
     assert [w.arms["a"].requests for w in last] == [27, 2]
     assert (last[0].begin, last[0].end) == (later(), later(hours=1.9))
+
+
+@pytest.mark.parametrize(
+    ("status", "moving"),
+    [
+        ({}, False),
+        ({"candidateRevision": "abc"}, True),
+        ({"candidateRevision": "abc", "rollout": {"phase": "Canary"}}, True),
+        ({"candidateRevision": "abc", "rollout": {"phase": "RolledBack"}}, False),
+    ],
+)
+def test_a_rollout_under_way_is_waited_for_and_one_that_was_rolled_back_is_not(
+    status: dict[str, object], *, moving: bool
+) -> None:
+    assert _moving(status) is moving

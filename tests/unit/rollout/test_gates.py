@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from fairlead_operator.rollout.gates import judge
-from fairlead_operator.rollout.judging import Compared, Quality, Score
 from fairlead_operator.rollout.ledger import Ledger, Sides
 from fairlead_operator.rollout.plan import Limits
+from fairlead_operator.rollout.quality import Compared, Quality, Score
 from fairlead_operator.rollout.verdict import Check, Gate, Verdict, worst
 from fairlead_operator.stats.histogram import Histogram
 from fairlead_operator.traffic.bootstrap import buckets
@@ -212,6 +212,15 @@ def test_a_better_model_differs_so_shift_and_difference_are_gates_only_with_a_li
     for gate in (Gate.MIRROR_DIFFERENCE, Gate.PREDICTION_SHIFT, Gate.DRIFT):
         assert verdict(gate, some(500), quality=quality, limits=limits) is Verdict.FAIL
     assert verdict(Gate.DRIFT, some(500), limits=limits) is Verdict.NO_EVIDENCE
+
+
+def test_a_shadow_without_a_single_pair_passes_nothing() -> None:
+    limits = Limits(mirror_difference=0.01)
+    shadow = a_ledger(some(5000), some(500), control_share=10_000, candidate_share=1000)
+    found = the(Gate.MIRROR_DIFFERENCE, judge(shadow, limits, NOW)).verdict
+    assert found is Verdict.NO_EVIDENCE
+    step = a_ledger(some(5000), some(500))
+    assert the(Gate.MIRROR_DIFFERENCE, judge(step, limits, NOW)).verdict is Verdict.PASS
 
 
 def test_a_shift_over_its_limit_that_may_be_chance_decides_nothing() -> None:

@@ -1,13 +1,15 @@
 """Version v1alpha1 of group `fairlead.dev`: the ModelDeployment and the Experiment."""
 
 from fairlead_operator.api.v1alpha1.experiment import (
-    AnalysisSpec,
     AssignmentSpec,
     Experiment,
     ExperimentSpec,
+    Variant,
+)
+from fairlead_operator.api.v1alpha1.experimentanalysis import (
+    AnalysisSpec,
     GuardrailSpec,
     MetricSpec,
-    Variant,
 )
 from fairlead_operator.api.v1alpha1.experimentstatus import ExperimentStatus
 from fairlead_operator.api.v1alpha1.modeldeployment import (

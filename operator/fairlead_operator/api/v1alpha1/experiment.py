@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from fairlead_operator.api import times
 from fairlead_operator.api.v1alpha1.common import APIModel, rules
+from fairlead_operator.api.v1alpha1.experimentanalysis import (
+    MEASURED_CEL,
+    AnalysisSpec,
+    GuardrailSpec,
+    MetricSpec,
+)
 from fairlead_operator.api.v1alpha1.experimentstatus import ExperimentStatus
 from fairlead_operator.api.v1alpha1.modeldeployment import NAME_LIMIT
 
 _LABEL = "^[a-z]([-a-z0-9]*[a-z0-9])?$"
-MEASURED = ("latencyP99Ms", "error", "clientError")
-"""Guardrail metrics that the routers measure; no metric of the application has such a name."""
-_MEASURED_CEL = "[" + ", ".join(f"'{name}'" for name in MEASURED) + "]"
 
 Name = Annotated[
     str,
@@ -32,28 +34,6 @@ Name = Annotated[
         ),
     ),
 ]
-
-
-MetricName = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=63,
-        json_schema_extra=rules(
-            (
-                "self.matches('^[A-Za-z][-A-Za-z0-9_]*$')",
-                "a metric's name must be letters, digits, '-' and '_', and begin with a letter",
-            )
-        ),
-    ),
-]
-
-
-def _duration(least: str, what: str) -> dict[str, Any]:
-    return {
-        "pattern": times.DURATION,
-        **rules((f"duration(self) >= duration('{least}')", f"{what} must be at least {least}")),
-    }
 
 
 class Variant(APIModel):
@@ -126,150 +106,6 @@ class AssignmentSpec(APIModel):
     ] = None
 
 
-class MetricSpec(APIModel):
-    """What the application reports for a user, and which way is good."""
-
-    name: Annotated[
-        MetricName, Field(description="Name under which outcomes are sent to the recorder.")
-    ]
-    type: Annotated[
-        Literal["binary", "mean"],
-        Field(
-            description=(
-                "binary: a user did it or not. mean: a number per user, the sum of what was sent "
-                "for the user, 0 without any."
-            )
-        ),
-    ]
-    goal: Annotated[Literal["increase", "decrease"], Field(description="Which way is good.")] = (
-        "increase"
-    )
-    minimum_effect_percent: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            le=1000,
-            description=(
-                "Smallest relative change worth finding. The interval is made tightest where such "
-                "a change would be decided; it decides nothing by itself."
-            ),
-        ),
-    ] = None
-
-
-class GuardrailSpec(APIModel):
-    """A limit whose breach sends all users to the control and stops the Experiment."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                (
-                    "[has(self.max), has(self.maxBasisPoints), has(self.maxIncreasePercent)]"
-                    ".filter(x, x).size() == 1"
-                ),
-                "a guardrail has one of max, maxBasisPoints and maxIncreasePercent",
-            ),
-            (
-                "has(self.max) == (self.metric == 'latencyP99Ms')",
-                (
-                    "latencyP99Ms takes max, in milliseconds; every other metric takes "
-                    "maxBasisPoints or maxIncreasePercent"
-                ),
-            ),
-        )
-    )
-
-    metric: Annotated[
-        str,
-        Field(
-            min_length=1,
-            max_length=63,
-            description=(
-                "latencyP99Ms, error (HTTP 5xx, resets, timeouts, gRPC failures), clientError "
-                "(HTTP 4xx), or a binary metric of this Experiment, whose ones are then the bad "
-                "ones."
-            ),
-        ),
-    ]
-    max: Annotated[
-        int | None,
-        Field(ge=1, le=600_000, description="Limit of latencyP99Ms: 1 % may be slower, in ms."),
-    ] = None
-    max_basis_points: Annotated[
-        int | None,
-        Field(ge=1, le=9_999, description="Limit of a share, in hundredths of a percent."),
-    ] = None
-    max_increase_percent: Annotated[
-        int | None,
-        Field(
-            ge=0,
-            le=1000,
-            description="How much more often than with the control it may happen, in percent.",
-        ),
-    ] = None
-
-
-class AnalysisSpec(APIModel):
-    """When a difference counts."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                (
-                    "!has(self.plannedSamplesPerVariant) || "
-                    "self.plannedSamplesPerVariant >= self.minSamplesPerVariant"
-                ),
-                "plannedSamplesPerVariant must not be less than minSamplesPerVariant",
-            )
-        )
-    )
-
-    method: Annotated[
-        Literal["sequential"],
-        Field(description="Anytime-valid: right however often and whenever one looks."),
-    ] = "sequential"
-    alpha_percent: Annotated[
-        int,
-        Field(
-            ge=1,
-            le=20,
-            description="How often an Experiment without any difference may declare a winner.",
-        ),
-    ] = 5
-    min_samples_per_variant: Annotated[
-        int,
-        Field(ge=100, le=1_000_000_000, description="Users that each arm needs for a verdict."),
-    ] = 500
-    planned_samples_per_variant: Annotated[
-        int | None,
-        Field(
-            ge=100,
-            le=1_000_000_000,
-            description=(
-                "Users per arm at which a decision is expected, from `fairlead plan`: there the "
-                "interval is tightest. Default: computed once from minimumEffectPercent and the "
-                "rate over all arms, when each arm has minSamplesPerVariant; else 2500."
-            ),
-        ),
-    ] = None
-    outcome_window: Annotated[
-        str,
-        Field(
-            max_length=32,
-            description="For so long after a user's first request outcomes count.",
-            json_schema_extra=_duration("1s", "outcomeWindow"),
-        ),
-    ] = "168h"
-    max_duration: Annotated[
-        str,
-        Field(
-            max_length=32,
-            description="After so long without a winner the Experiment is Inconclusive.",
-            json_schema_extra=_duration("1m", "maxDuration"),
-        ),
-    ] = "336h"
-
-
 _FIXED = (
     ("self.target == oldSelf.target", "target"),
     ("self.assignment == oldSelf.assignment", "assignment"),
@@ -318,7 +154,7 @@ class ExperimentSpec(APIModel):
             ),
             (
                 (
-                    f"self.guardrails.all(g, g.metric in {_MEASURED_CEL} || "
+                    f"self.guardrails.all(g, g.metric in {MEASURED_CEL} || "
                     "self.metrics.exists(m, m.name == g.metric && m.type == 'binary'))"
                 ),
                 (
@@ -376,7 +212,7 @@ class ExperimentSpec(APIModel):
                         "a metric must not be named twice",
                     ),
                     (
-                        f"self.all(m, !(m.name in {_MEASURED_CEL}))",
+                        f"self.all(m, !(m.name in {MEASURED_CEL}))",
                         "latencyP99Ms, error and clientError are measured by the routers",
                     ),
                 ),

@@ -251,6 +251,13 @@ class RolloutSpec(APIModel):
                 ),
                 "mirror.hold must not be longer than progressDeadline (30m by default)",
             ),
+            (
+                (
+                    "has(self.mirror) || !has(self.gates) || "
+                    "!has(self.gates.maxMirrorDifferenceBasisPoints)"
+                ),
+                "gates.maxMirrorDifferenceBasisPoints needs a mirror to compare answers",
+            ),
         )
     )
 
