@@ -16,7 +16,7 @@ from fairlead_operator.kube.errors import KubeError
 from fairlead_operator.kube.kinds import POD
 from fairlead_operator.planning import names
 from fairlead_operator.rollout.drift import DriftView
-from fairlead_operator.rollout.judging import Quality
+from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.rollout.revision import Revision, State
 from fairlead_operator.rollout.snapshot import Snapshot
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fairlead_operator.rollout.judging import Quality, Score
+from fairlead_operator.rollout.quality import Quality, Score
 
 if TYPE_CHECKING:
     from fairlead_operator.stats.drift import Judgement

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from fairlead_operator.rollout.drift_gate import compared
-from fairlead_operator.rollout.judging import Quality
+from fairlead_operator.rollout.quality import Quality
 from fairlead_runtime.contract.drift import psi
 from fairlead_runtime.contract.drift_counts import FeatureCounts, MergeError, Window
 from fairlead_runtime.contract.drift_report import Reference, Report
