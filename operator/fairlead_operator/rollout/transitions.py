@@ -73,7 +73,8 @@ class Transitions:
             version=candidate.version,
             started_at=self.now,
         )
-        self.say(begun, "RolloutStarted", "validation first" if self.plan.validate else "")
+        if self.plan.validate:
+            self.say(begun, "RolloutStarted", "validation first")
         return begun
 
     def _broken(self, memory: Memory) -> Memory:
@@ -91,8 +92,8 @@ class Transitions:
     def _validated(self, memory: Memory) -> Memory:
         found = self.view.validation
         passed = found.trial is Trial.PASSED
-        text = found.message if passed else "the spec asks for no validation"
-        self.say(memory, "Validated", text)
+        if passed:
+            self.say(memory, "Validated", found.message)
         measured = found.measured if passed else None
         return replace(
             memory,
@@ -138,7 +139,8 @@ class Transitions:
     def _arrived(self, memory: Memory) -> Memory:
         self.promoted = True
         text = standing.achieved(memory, stable=self.view.stable is not None)
-        self.say(memory, "Promoted", text)
+        if self.plan.validate or memory.phase is Phase.PROMOTING:  # else its address says it all
+            self.say(memory, "Promoted", text)
         return memory.remembering(self._ended(memory, Outcome.PROMOTED, text)).idle(self.now)
 
     def _rolled(self, memory: Memory, outcome: Outcome, text: str) -> Memory:
