@@ -43,7 +43,12 @@ def test_an_unknown_component_is_named_with_the_known_ones() -> None:
 
 
 def test_what_only_some_tests_or_machines_need_is_not_built_by_default() -> None:
-    assert set(build.COMPONENTS) - set(build.DEFAULT) == {"kind", "kubeadm", "minio"}
+    assert set(build.COMPONENTS) - set(build.DEFAULT) == {
+        "kind",
+        "kubeadm",
+        "minio",
+        "prometheus",
+    }
 
 
 def test_an_image_of_one_program_is_the_same_every_time(tmp_path: Path) -> None:
