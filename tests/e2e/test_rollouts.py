@@ -180,7 +180,7 @@ def test_a_model_that_is_too_slow_is_refused_with_the_figure(deployment: Deploym
 
 
 def test_a_candidate_that_runs_out_of_memory_is_rolled_back(deployment: Deployment) -> None:
-    runtime = {"resources": {"limits": {"memory": "400Mi", "cpu": "1"}}}
+    runtime = {"resources": {"limits": {"memory": "400Mi"}}}
     deployment.first(runtime=runtime)
     deployment.model("hungry", bytes_above=10**9)
     with deployment.asked(1, count=2), deployment.asked(2, count=1):

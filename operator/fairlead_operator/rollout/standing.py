@@ -102,6 +102,8 @@ def _validating(memory: Memory, view: RolloutView, *, overdue: bool, now: dt.dat
             step="validating",
         )
     text = f"version {memory.version} is tried out before it gets any traffic"
+    if view.validation.message and memory.phase is Phase.VALIDATING:
+        text += f": {view.validation.message}"  # why its pod does not run yet
     return Standing(reason=Reason.VALIDATING, message=text, stalled=overdue, step="validating")
 
 
