@@ -18,6 +18,7 @@ from cluster.controlplane import ControlPlane, write_kubeconfig
 from fairlead_operator.kube.kinds import CONFIG_MAP, MODEL_DEPLOYMENT
 from tests.apiserver import story
 from tests.apiserver.api import JSON, SERVICE_ACCOUNT, Api, a_model
+from tests.apiserver.api import a_model as unvalidated
 from tests.apiserver.commandline import Commands, line_with, watching
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.process import OperatorProcess
@@ -175,11 +176,8 @@ async def test_a_real_operator_is_left_in_peace(
 ) -> None:  # fmt: skip
     """Looking writes nothing: the resource, and its version, stay as they were."""
     operator = await new_operator().start()
-    model = {"uri": "configmap://fraud-model/model.onnx", "version": "1"}
     await api.create(CONFIG_MAP, namespace, {"metadata": {"name": "fraud-model"}})
-    await api.create(
-        MODEL_DEPLOYMENT, namespace, {"metadata": {"name": "fraud"}, "spec": {"model": model}}
-    )
+    await api.create(MODEL_DEPLOYMENT, namespace, unvalidated("fraud"))
     await story.serve(api, namespace, kubelet)
     before = await api.model(namespace)
     for args in (("status", "fraud"), ("history", "fraud"), ("drift", "fraud"), ("doctor",)):
