@@ -242,7 +242,7 @@ def test_the_kept_examples_held_out_rows_are_not_drifting(tmp_path: Path) -> Non
 def test_the_kept_examples_profile_is_made_again(tmp_path: Path) -> None:
     example = Path(__file__).parents[2] / "examples" / "breast-cancer"
     subprocess.run(
-        [sys.executable, str(example / "profile.py"), "--output", str(tmp_path)],
+        [sys.executable, str(example / "write_profile.py"), "--output", str(tmp_path)],
         check=True, capture_output=True, timeout=60,
     )  # fmt: skip
     for place in ("profile.json", "2/profile.json"):
