@@ -168,6 +168,7 @@ def test_a_model_that_is_wrong_on_golden_examples_gets_no_request(deployment: De
     assert "ExamplesDiffer" in message
 
 
+@pytest.mark.slow
 def test_a_model_that_is_too_slow_is_refused_with_the_figure(deployment: Deployment) -> None:
     deployment.first(objectives={"maxLatencyMs": 5})
     path = models.slow(deployment.folder / "slow.onnx", rounds=3000, size=64)
@@ -179,6 +180,7 @@ def test_a_model_that_is_too_slow_is_refused_with_the_figure(deployment: Deploym
     assert "limit 5 ms" in message
 
 
+@pytest.mark.slow
 def test_a_candidate_that_runs_out_of_memory_is_rolled_back(deployment: Deployment) -> None:
     runtime = {"resources": {"limits": {"memory": "400Mi"}}}
     deployment.first(runtime=runtime)
@@ -192,6 +194,7 @@ def test_a_candidate_that_runs_out_of_memory_is_rolled_back(deployment: Deployme
     assert instant(ended["endedAt"]) >= instant(ended["startedAt"])
 
 
+@pytest.mark.slow
 def test_no_traffic_holds_and_says_so(deployment: Deployment) -> None:
     rollout = {**ROLLOUT, "progressDeadline": "30s"}
     deployment.first(rollout=rollout)
