@@ -148,7 +148,7 @@ async def test_a_first_deployment_is_validated_before_it_has_a_pod(
         assert condition(live, "Ready")["status"] == "True"
         [entry] = live["status"]["revisions"]
         assert (entry["throughputRps"], entry["digest"]) == (400, DIGEST)
-        assert entry["sizing"].endswith("(400 requests/s of a replica x 70%) = 1 replica")
+        assert entry["sizing"].endswith("(392 requests/s of a replica x 70%) = 1 replica")
         assert [each["outcome"] for each in live["status"]["rollout"]["history"]] == ["Promoted"]
 
 

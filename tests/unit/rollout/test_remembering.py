@@ -164,6 +164,14 @@ def test_replicas_come_from_what_was_measured_and_the_arithmetic_is_shown() -> N
     assert not found.unreachable
 
 
+def test_a_tiny_model_is_not_taken_for_a_server_of_its_own_speed() -> None:
+    scaling = {"minReplicas": 1, "maxReplicas": 9, "targetCPUPercent": 50}
+    found = size(Measured(throughput_rps=100_000), scaling, {"requestsPerSecond": 20_000})
+    # 10 us of the model and 50 us of the server: 16,667 requests a second.
+    assert found.arithmetic.startswith("20000 requests/s / (16667 requests/s of a replica x 50%)")
+    assert found.replicas == 3
+
+
 def test_an_objective_that_needs_more_than_the_maximum_is_unreachable() -> None:
     scaling = {"minReplicas": 1, "maxReplicas": 3, "targetCPUPercent": 70}
     found = size(Measured(throughput_rps=90), scaling, {"requestsPerSecond": 200})
