@@ -101,7 +101,13 @@ def back(memory: Memory, outcome: Outcome, message: str, now: dt.datetime) -> Me
         ended_at=now,
     )
     return replace(
-        memory, phase=Phase.ROLLING_BACK, since=now, slots=0, live_at=None, ending=ending
+        memory,
+        phase=Phase.ROLLING_BACK,
+        since=now,
+        slots=0,
+        live_at=None,
+        gone_at=None,  # it counts only while something is under way
+        ending=ending,
     )
 
 
