@@ -6,9 +6,10 @@ import dataclasses
 import datetime as dt
 from typing import Any
 
+from fairlead_operator.api.times import write_instant
 from fairlead_operator.planning import names
 from fairlead_operator.rollout.decide import Decision
-from fairlead_operator.rollout.revision import Revision, State, to_status, write_instant
+from fairlead_operator.rollout.revision import Revision, State, to_status
 from fairlead_operator.rollout.settled import Settled
 from fairlead_operator.rollout.snapshot import Snapshot
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cluster import build
-from fairlead_operator.rollout.revision import instant
+from fairlead_operator.api.times import instant
 from tests import models
 from tests.e2e.world import JSONObject, World, condition, until
 

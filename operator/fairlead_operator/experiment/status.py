@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from fairlead_operator.api.conditions import Note, condition, dated, measured_wait_s
 from fairlead_operator.api.reasons import ConditionType, Reason
-from fairlead_operator.api.times import instant, write_instant
+from fairlead_operator.api.times import write_instant
 from fairlead_operator.experiment import recommend, wording
 from fairlead_operator.experiment.decide import Decision
 from fairlead_operator.experiment.facts import Aggregates, ArmCounts, Snapshot
@@ -18,21 +18,10 @@ from fairlead_operator.experiment.results import ArmResult, MetricResult
 from fairlead_operator.stats.aggregates import Binary
 from fairlead_operator.stats.ratio import RatioCheck
 
-MEASURED_EVERY_S = 60.0
-"""Measured values alone are written no oftener than this."""
 _SHOWN = ("units", "leader", "lift", "pValue", "ratio", "results", "sampleRatio", "evidence")
 """What stands as it was where a pass measured nothing new."""
 _COUNTED = ("units", "departed", "crossed")
 """The same of each arm."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """An Event to post: what changed from one status to the next."""
-
-    reason: str
-    message: str
-    warning: bool = False
 
 
 def compose(
@@ -82,11 +71,11 @@ def refused(resource: Mapping[str, Any], message: str, now: dt.datetime) -> dict
     """Return the status of an Experiment whose spec this operator cannot read, all else kept."""
     status = dict(resource.get("status") or {})
     reason = Reason.INVALID_SPEC.value
-    status["conditions"] = _dated(
+    status["conditions"] = dated(
         [
-            _condition(ConditionType.READY, reason, message, value=False),
-            _condition(ConditionType.RECONCILING, reason, message, value=False),
-            _condition(ConditionType.STALLED, reason, message, value=True),
+            condition(ConditionType.READY, reason, message, value=False),
+            condition(ConditionType.RECONCILING, reason, message, value=False),
+            condition(ConditionType.STALLED, reason, message, value=True),
         ],
         resource,
         now,
@@ -103,14 +92,6 @@ def worth_writing(before: Mapping[str, Any], after: Mapping[str, Any], now: dt.d
     if _without_time(before) == _without_time(after):
         return False
     return measured_wait_s(before, now) <= 0
-
-
-def measured_wait_s(before: Mapping[str, Any], now: dt.datetime) -> float:
-    """Return for how many seconds measured values have to wait for their next write."""
-    written = before.get("measuredAt")
-    if not written:
-        return 0.0
-    return MEASURED_EVERY_S - (now - instant(str(written))).total_seconds()
 
 
 def notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Note]:
@@ -136,35 +117,17 @@ def _conditions(
     waiting = decision.phase.value == "Pending"
     ready = not waiting and not decision.stalled
     reason, message = decision.reason.value, decision.message
-    return _dated(
+    return dated(
         [
-            _condition(ConditionType.READY, reason, message, value=ready),
-            _condition(
+            condition(ConditionType.READY, reason, message, value=ready),
+            condition(
                 ConditionType.RECONCILING, reason, message, value=waiting and not decision.stalled
             ),
-            _condition(ConditionType.STALLED, reason, message, value=decision.stalled),
+            condition(ConditionType.STALLED, reason, message, value=decision.stalled),
         ],
         resource,
         now,
     )
-
-
-def _condition(kind: ConditionType, reason: str, message: str, *, value: bool) -> dict[str, Any]:
-    status = "True" if value else "False"
-    return {"type": kind.value, "status": status, "reason": reason, "message": message}
-
-
-def _dated(
-    conditions: list[dict[str, Any]], resource: Mapping[str, Any], now: dt.datetime
-) -> list[dict[str, Any]]:
-    """Add when each condition's status last flipped: kept where it has not."""
-    before = {c["type"]: c for c in (resource.get("status") or {}).get("conditions") or ()}
-    for condition in conditions:
-        was = before.get(condition["type"], {})
-        same = was.get("status") == condition["status"] and was.get("lastTransitionTime")
-        condition["lastTransitionTime"] = same or write_instant(now)
-        condition["observedGeneration"] = resource["metadata"]["generation"]
-    return conditions
 
 
 def _add_results(

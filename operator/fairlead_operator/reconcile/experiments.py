@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fairlead_operator.api.conditions import MEASURED_EVERY_S, measured_wait_s
 from fairlead_operator.api.reasons import Reason
 from fairlead_operator.api.v1alpha1 import ExperimentSpec
 from fairlead_operator.evidence import recorded
@@ -23,12 +24,12 @@ from fairlead_operator.experiment import status as status_module
 from fairlead_operator.experiment.decide import Decision, decide
 from fairlead_operator.experiment.facts import Aggregates, Snapshot
 from fairlead_operator.experiment.memory import Memory
-from fairlead_operator.kube import events
 from fairlead_operator.kube.cache import Cache, Key
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.kinds import EXPERIMENT
 from fairlead_operator.reconcile.experimentfacts import Facts
 from fairlead_operator.reconcile.passes import Result
+from fairlead_operator.reconcile.statuses import Statuses
 from fairlead_operator.settings import Settings
 from fairlead_operator.telemetry import Metrics
 
@@ -54,7 +55,12 @@ class Experimenter:
         self._cluster = cluster
         self._cache = cache
         self._metrics = metrics
-        self._identity = settings.identity or "fairlead-operator"
+        self._statuses = Statuses(
+            cluster=cluster,
+            cache=cache,
+            metrics=metrics,
+            identity=settings.identity or "fairlead-operator",
+        )
         self._recorder = recorder
         self._facts = facts
         self._told: dict[Key, tuple[dt.datetime, dict[str, Any]]] = {}
@@ -188,30 +194,8 @@ class Experimenter:
         before = resource.get("status") or {}
         if not status_module.worth_writing(before, new, now):
             return ()
-        meta = resource["metadata"]
-        body = {
-            "apiVersion": EXPERIMENT.api_version,
-            "kind": EXPERIMENT.kind,
-            "metadata": {
-                "name": meta["name"],
-                "namespace": meta["namespace"],
-                "resourceVersion": meta["resourceVersion"],
-            },
-            "status": new,
-        }
-        live = await self._cluster.apply(EXPERIMENT, body, "status")
-        self._cache.observe(live)
-        self._metrics.writes.labels(EXPERIMENT.kind, "status").inc()
-        for note in status_module.notes(before, new):
-            await events.post(
-                self._cluster,
-                live,
-                instance=self._identity,
-                reason=note.reason,
-                note=note.message,
-                action="Reconcile",
-                warning=note.warning,
-            )
+        notes = status_module.notes(before, new)
+        await self._statuses.write(EXPERIMENT, resource, new, notes)
         return ("status",)
 
 
@@ -226,7 +210,7 @@ def _requeue(
 ) -> float | None:
     times = [] if decision.wake_s is None else [decision.wake_s]
     before = resource.get("status") or {}
-    later = now + dt.timedelta(seconds=status_module.MEASURED_EVERY_S)
+    later = now + dt.timedelta(seconds=MEASURED_EVERY_S)
     if status_module.worth_writing(before, new, later) and before.get("measuredAt"):
-        times.append(max(1.0, status_module.measured_wait_s(before, now)))
+        times.append(max(1.0, measured_wait_s(before, now)))
     return min(times) if times else None

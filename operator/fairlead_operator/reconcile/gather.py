@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fairlead_operator.api.times import instant
 from fairlead_operator.api.v1alpha1 import ModelSpec, ObjectivesSpec, RuntimeSpec, ScalingSpec
 from fairlead_operator.api.v1alpha1.rollout import RolloutSpec, ValidationSpec
 from fairlead_operator.kube.cache import Cache
@@ -23,7 +24,7 @@ from fairlead_operator.rollout import addressing, diagnosis, rolling, trial, wan
 from fairlead_operator.rollout.capacity import satisfied
 from fairlead_operator.rollout.plan import Plan, parse
 from fairlead_operator.rollout.quality import Quality
-from fairlead_operator.rollout.revision import Revision, State, from_status, instant
+from fairlead_operator.rollout.revision import Revision, State, from_status
 from fairlead_operator.rollout.snapshot import Finding, Resolved, Snapshot
 
 _JOB_LABEL = "batch.kubernetes.io/job-name"

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fairlead_operator.api.conditions import MEASURED_EVERY_S, Note, measured_wait_s
 from fairlead_operator.api.reasons import Reason
-from fairlead_operator.kube import events
 from fairlead_operator.kube.cache import Cache, Key
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.errors import ConflictError
@@ -20,12 +20,12 @@ from fairlead_operator.reconcile import act, counting, gather, routers
 from fairlead_operator.reconcile.counting import Count
 from fairlead_operator.reconcile.drift import DriftKeeper, ReadDrift
 from fairlead_operator.reconcile.routers import ReadRouters
+from fairlead_operator.reconcile.statuses import Statuses
 from fairlead_operator.rollout import status as status_module
 from fairlead_operator.rollout.addressing import Kick
 from fairlead_operator.rollout.decide import Decision, decide, look_again_s
 from fairlead_operator.rollout.settled import Settled
 from fairlead_operator.rollout.snapshot import Finding
-from fairlead_operator.rollout.view import Note
 from fairlead_operator.settings import Settings
 from fairlead_operator.telemetry import Metrics
 
@@ -73,7 +73,12 @@ class Reconciler:
         self._cluster = cluster
         self._cache = cache
         self._metrics = metrics
-        self._identity = settings.identity or "fairlead-operator"
+        self._statuses = Statuses(
+            cluster=cluster,
+            cache=cache,
+            metrics=metrics,
+            identity=settings.identity or "fairlead-operator",
+        )
         self._settled = Settled(
             runtime_image=settings.runtime_image,
             router_image=settings.router_image,
@@ -232,30 +237,8 @@ class Reconciler:
         before = resource.get("status") or {}
         if not status_module.worth_writing(before, new, now):
             return ()
-        meta = resource["metadata"]
-        body = {
-            "apiVersion": MODEL_DEPLOYMENT.api_version,
-            "kind": MODEL_DEPLOYMENT.kind,
-            "metadata": {
-                "name": meta["name"],
-                "namespace": meta["namespace"],
-                "resourceVersion": meta["resourceVersion"],
-            },
-            "status": new,
-        }
-        live = await self._cluster.apply(MODEL_DEPLOYMENT, body, "status")
-        self._cache.observe(live)
-        self._metrics.writes.labels(MODEL_DEPLOYMENT.kind, "status").inc()
-        for note in (*told, *status_module.notes(before, new)):
-            await events.post(
-                self._cluster,
-                live,
-                instance=self._identity,
-                reason=note.reason,
-                note=note.message,
-                action="Reconcile",
-                warning=note.warning,
-            )
+        notes = (*told, *status_module.notes(before, new))
+        await self._statuses.write(MODEL_DEPLOYMENT, resource, new, notes)
         return ("status",)
 
     def _requeue(
@@ -272,9 +255,9 @@ class Reconciler:
         if problems:
             times.append(look_again_s(live, None, now))
         written = live.get("status") or {}
-        later = now + dt.timedelta(seconds=status_module.MEASURED_EVERY_S)
+        later = now + dt.timedelta(seconds=MEASURED_EVERY_S)
         if status_module.worth_writing(written, new, later):
-            times.append(max(1.0, status_module.measured_wait_s(written, now)))
+            times.append(max(1.0, measured_wait_s(written, now)))
         return min(times) if times else None
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead_operator.api.reasons import ConditionType
+from fairlead_operator.api.times import instant, write_instant
 from fairlead_operator.planning import names
 from fairlead_operator.planning.children import Manifest
 from fairlead_operator.rollout import addressing, rolling
@@ -18,13 +19,7 @@ from fairlead_operator.rollout import manifests as objects
 from fairlead_operator.rollout import wanted as wanting
 from fairlead_operator.rollout.addressing import Address
 from fairlead_operator.rollout.capacity import satisfied
-from fairlead_operator.rollout.revision import (
-    Revision,
-    State,
-    instant,
-    revision_hash,
-    write_instant,
-)
+from fairlead_operator.rollout.revision import Revision, State, revision_hash
 from fairlead_operator.rollout.settled import Settled
 from fairlead_operator.rollout.snapshot import ChildKey, Snapshot
 from fairlead_operator.rollout.view import RolloutMove

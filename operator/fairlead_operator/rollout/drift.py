@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fairlead_operator.api.conditions import Note
 from fairlead_operator.api.reasons import ConditionType, Reason
-from fairlead_operator.rollout.view import Note
 
 if TYPE_CHECKING:  # it brings numpy and scipy, which an operator without drift does without
     from fairlead_operator.stats.drift_watch import Streak, Watch

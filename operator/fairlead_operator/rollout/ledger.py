@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from fairlead_operator.rollout.revision import instant, write_instant
+from fairlead_operator.api.times import instant, write_instant
 from fairlead_operator.stats.histogram import Histogram
 from fairlead_operator.traffic.counts import Counts, Window
 

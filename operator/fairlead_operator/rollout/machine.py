@@ -10,12 +10,12 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 
+from fairlead_operator.api.times import instant, write_instant
 from fairlead_operator.rollout import imperatives, standing
 from fairlead_operator.rollout.imperatives import UNDER_WAY
 from fairlead_operator.rollout.ledger import Ledger
 from fairlead_operator.rollout.memory import Memory, Outcome, Phase
 from fairlead_operator.rollout.plan import Plan
-from fairlead_operator.rollout.revision import instant, write_instant
 from fairlead_operator.rollout.table import Situation, look_up
 from fairlead_operator.rollout.transitions import Transitions
 from fairlead_operator.rollout.verdict import Check, Verdict, worst

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from fairlead_operator.api.times import instant, write_instant
 from fairlead_operator.rollout import ledger as ledgers
 from fairlead_operator.rollout.memory import HISTORY, Action, Ended, Memory, Outcome, Phase
-from fairlead_operator.rollout.revision import instant, write_instant
 from fairlead_operator.rollout.sizing import Measured
 
 _INSTANTS = (

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlead_operator.api.reasons import Reason
+from fairlead_operator.api.times import write_instant
 from fairlead_operator.rollout import capacity, memoryjson
 from fairlead_operator.rollout.machine import SPLIT
 from fairlead_operator.rollout.memory import Memory, Phase
-from fairlead_operator.rollout.revision import Revision, State, write_instant
+from fairlead_operator.rollout.revision import Revision, State
 from fairlead_operator.rollout.snapshot import Finding, Snapshot
 from fairlead_operator.rollout.verdict import Check
 from fairlead_operator.rollout.view import RolloutMove

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from fairlead_operator.api.times import instant
 from fairlead_operator.planning import names
 
 
@@ -22,16 +22,6 @@ class State(StrEnum):
     """It has the address."""
     DRAINING = "Draining"
     """The address has moved on; its connections end."""
-
-
-def instant(text: str) -> dt.datetime:
-    """Parse an instant as Kubernetes writes it."""
-    return dt.datetime.fromisoformat(text)
-
-
-def write_instant(moment: dt.datetime) -> str:
-    """Write an instant as Kubernetes does: UTC, whole seconds."""
-    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

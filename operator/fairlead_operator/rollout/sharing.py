@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fairlead_operator.api.conditions import Note
 from fairlead_operator.rollout.addressing import Address
 from fairlead_operator.rollout.snapshot import Snapshot
-from fairlead_operator.rollout.view import Note
 from fairlead_operator.traffic import memory as memories
 from fairlead_operator.traffic.states import Memory, State
 

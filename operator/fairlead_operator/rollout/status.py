@@ -6,19 +6,17 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fairlead_operator.api.conditions import Note, condition, dated, measured_wait_s
 from fairlead_operator.api.reasons import ConditionType, Reason
+from fairlead_operator.api.times import write_instant
 from fairlead_operator.planning import names
 from fairlead_operator.rollout import diagnosis, reporting, sharing
 from fairlead_operator.rollout import drift as drifting
 from fairlead_operator.rollout.capacity import needed_replicas, satisfied
 from fairlead_operator.rollout.decide import Decision
 from fairlead_operator.rollout.drift import DriftView
-from fairlead_operator.rollout.revision import State, instant, to_status, write_instant
+from fairlead_operator.rollout.revision import State, to_status
 from fairlead_operator.rollout.snapshot import Finding, Snapshot
-from fairlead_operator.rollout.view import Note
-
-MEASURED_EVERY_S = 60.0
-"""Measured values alone are written no oftener than this."""
 
 _MEASURED = ("replicas", "measuredAt")
 _MEASURED_OF_REVISION = ("replicas", "readyReplicas")
@@ -77,7 +75,7 @@ def compose(
     if drift is not None:
         found = drifting.condition(drift, drifting.present(before))
         status["drift"] = drifting.word(found, drift)
-        status["conditions"] += _dated([found], snapshot.resource, meta["generation"], now)
+        status["conditions"] += dated([found], snapshot.resource, now)
     elif not carried_out and before.get("drift"):
         status["drift"] = before["drift"]
         status["conditions"].append(drifting.present(before))
@@ -114,9 +112,8 @@ def refused(
             value=serving,
         )
     )
-    generation = resource["metadata"]["generation"]
-    status["conditions"] = _dated(conditions, resource, generation, now)
-    status["observedGeneration"] = generation
+    status["conditions"] = dated(conditions, resource, now)
+    status["observedGeneration"] = resource["metadata"]["generation"]
     status["reason"] = reason.value
     return status
 
@@ -140,14 +137,6 @@ def worth_writing(before: Mapping[str, Any], after: Mapping[str, Any], now: dt.d
     if _measured(before) == _measured(after):
         return False
     return measured_wait_s(before, now) <= 0
-
-
-def measured_wait_s(before: Mapping[str, Any], now: dt.datetime) -> float:
-    """Return for how many seconds measured values have to wait for their next write."""
-    written = before.get("measuredAt")
-    if not written:
-        return 0.0
-    return MEASURED_EVERY_S - (now - instant(str(written))).total_seconds()
 
 
 def notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Note]:
@@ -210,7 +199,7 @@ def _conditions(
     ]
     available = unaddressed or _available((active or wanted).version, serving=serving)
     conditions.append(_condition(ConditionType.AVAILABLE, available, value=serving))
-    return _dated(conditions, snapshot.resource, snapshot.resource["metadata"]["generation"], now)
+    return dated(conditions, snapshot.resource, now)
 
 
 def _verdict(snapshot: Snapshot, decision: Decision, problems: Sequence[Finding]) -> Finding:
@@ -266,34 +255,13 @@ def _verdict(snapshot: Snapshot, decision: Decision, problems: Sequence[Finding]
 
 
 def _condition(kind: ConditionType, finding: Finding, *, value: bool) -> dict[str, Any]:
-    return {
-        "type": kind.value,
-        "status": "True" if value else "False",
-        "reason": finding.reason,
-        "message": finding.message,
-    }
-
-
-def _dated(
-    conditions: list[dict[str, Any]],
-    resource: Mapping[str, Any],
-    generation: int,
-    now: dt.datetime,
-) -> list[dict[str, Any]]:
-    """Add when each condition's status last flipped: kept where it has not."""
-    before = {c["type"]: c for c in (resource.get("status") or {}).get("conditions") or ()}
-    for condition in conditions:
-        was = before.get(condition["type"], {})
-        same = was.get("status") == condition["status"] and was.get("lastTransitionTime")
-        condition["lastTransitionTime"] = same or write_instant(now)
-        condition["observedGeneration"] = generation
-    return conditions
+    return condition(kind, finding.reason, finding.message, value=value)
 
 
 def _ready(status: Mapping[str, Any]) -> dict[str, Any]:
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == ConditionType.READY.value:
-            return dict(condition)
+    for each in status.get("conditions") or ():
+        if each.get("type") == ConditionType.READY.value:
+            return dict(each)
     return {}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from fairlead_operator.api import duration
+from fairlead_operator.api.conditions import Note
 from fairlead_operator.rollout import standing
 from fairlead_operator.rollout.imperatives import back
 from fairlead_operator.rollout.ledger import Ledger
@@ -14,7 +15,7 @@ from fairlead_operator.rollout.memory import Ended, Memory, Outcome, Phase, shor
 from fairlead_operator.rollout.sizing import Measured
 from fairlead_operator.rollout.table import Go
 from fairlead_operator.rollout.verdict import Check, Verdict
-from fairlead_operator.rollout.view import Note, RolloutView, Trial
+from fairlead_operator.rollout.view import RolloutView, Trial
 from fairlead_runtime.contract.assignment import SLOTS
 
 _FIRST_BACKOFF_S = 10.0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from fairlead_operator.api.conditions import Note
 from fairlead_operator.api.reasons import Reason
 from fairlead_operator.rollout.memory import Memory
 from fairlead_operator.rollout.plan import Plan
@@ -128,15 +129,6 @@ class Job(StrEnum):
     """It stays as it is, and none is made."""
     REPLACE = "Replace"
     """It failed for reasons of its own: away with it, so that another can follow."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Note:
-    """An Event to post."""
-
-    reason: str
-    message: str
-    warning: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

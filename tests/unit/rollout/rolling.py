@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field, replace
 
+from fairlead_operator.api.conditions import Note
 from fairlead_operator.rollout.machine import advance
 from fairlead_operator.rollout.memory import Memory, Outcome, Phase
 from fairlead_operator.rollout.memoryjson import from_json, to_json
@@ -13,7 +14,6 @@ from fairlead_operator.rollout.sizing import Measured
 from fairlead_operator.rollout.view import (
     Job,
     Live,
-    Note,
     RolloutMove,
     RolloutView,
     Side,

@@ -7,8 +7,9 @@ import dataclasses
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fairlead_operator.api.times import write_instant
 from fairlead_operator.rollout.decide import decide
-from fairlead_operator.rollout.revision import State, revision_hash, write_instant
+from fairlead_operator.rollout.revision import State, revision_hash
 from fairlead_operator.rollout.snapshot import Resolved, Snapshot
 from tests.builders import (
     MODEL,

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from fairlead_operator.api.times import write_instant
 from fairlead_operator.planning import names
 from fairlead_operator.rollout.decide import decide, look_again_s
-from fairlead_operator.rollout.revision import State, write_instant
+from fairlead_operator.rollout.revision import State
 from fairlead_operator.rollout.snapshot import Resolved
 from tests.builders import (
     NOW,

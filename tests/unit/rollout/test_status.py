@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from fairlead_operator.api.conditions import measured_wait_s
 from fairlead_operator.api.reasons import Reason
 from fairlead_operator.rollout import status as status_module
 from fairlead_operator.rollout.decide import decide
@@ -145,7 +146,7 @@ def test_numbers_and_words_alone_are_written_once_a_minute_and_decisions_at_once
         before, composed(serving(ready=0, resource=resource)), later(1)
     )
     assert status_module.worth_writing({}, before, NOW)
-    assert status_module.measured_wait_s({}, NOW) == 0
+    assert measured_wait_s({}, NOW) == 0
 
 
 def test_a_foreign_last_action_is_kept() -> None:
