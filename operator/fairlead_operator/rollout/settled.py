@@ -17,6 +17,8 @@ class Settled:
         settle_s: Seconds from the flip to the router until a split begins.
         cluster_domain: What every Service's DNS name ends with.
         recorder: `host:port` at which the recorder takes exposures; None where there is none.
+        private_redirects: Whether a fetch follows an http(s) redirect to an address that is not
+            public.
     """
 
     runtime_image: str
@@ -26,3 +28,4 @@ class Settled:
     settle_s: float = 75.0
     cluster_domain: str = "cluster.local"
     recorder: str | None = None
+    private_redirects: bool = True

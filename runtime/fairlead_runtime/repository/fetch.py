@@ -61,6 +61,7 @@ def fetch(
     resolved: str | None = None,
     source_dir: Path | None = None,
     secret_dir: Path | None = None,
+    private_redirects: bool = True,
     patience: transfer.Patience | None = None,
     progress: transfer.Progress | None = None,
 ) -> Fetched:
@@ -77,6 +78,7 @@ def fetch(
         resolved: Digest that the revision's first pod found.
         source_dir: Where the claim or the ConfigMap of the URI is mounted.
         secret_dir: Where the Secret with credentials is mounted.
+        private_redirects: Whether an http(s) redirect may lead to an address that is not public.
         patience: How long a source is waited for.
         progress: Is told how many bytes there are; the log is, without one.
 
@@ -93,6 +95,7 @@ def fetch(
                 limit_bytes=max_size_mib << 20,
                 source_dir=source_dir,
                 secret_dir=secret_dir,
+                private_redirects=private_redirects,
                 patience=patience or transfer.Patience(),
                 progress=progress or transfer.logged(),
             )
@@ -151,6 +154,7 @@ class _Wish:
     limit_bytes: int
     source_dir: Path | None
     secret_dir: Path | None
+    private_redirects: bool
     patience: transfer.Patience
     progress: transfer.Progress
 
@@ -160,7 +164,12 @@ def _bring(uri: str, target: Path, wish: _Wish) -> None:
     if parts.scheme in ("http", "https"):
         headers = secret.http_headers(wish.secret_dir)
         transfer.transfer(
-            HttpFile(uri, headers=headers, stall_s=wish.patience.stall_s),
+            HttpFile(
+                uri,
+                headers=headers,
+                stall_s=wish.patience.stall_s,
+                private_redirects=wish.private_redirects,
+            ),
             target / MODEL_FILE,
             budget=transfer.Budget(wish.limit_bytes),
             patience=wish.patience,
