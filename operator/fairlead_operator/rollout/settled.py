@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fairlead_operator.planning.network import Policies
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
@@ -17,6 +19,7 @@ class Settled:
         settle_s: Seconds from the flip to the router until a split begins.
         cluster_domain: What every Service's DNS name ends with.
         recorder: `host:port` at which the recorder takes exposures; None where there is none.
+        network_policies: Who may talk to whom; None where nobody is to be kept out by us.
         private_redirects: Whether a fetch follows an http(s) redirect to an address that is not
             public.
     """
@@ -28,4 +31,5 @@ class Settled:
     settle_s: float = 75.0
     cluster_domain: str = "cluster.local"
     recorder: str | None = None
+    network_policies: Policies | None = None
     private_redirects: bool = True
