@@ -38,6 +38,7 @@ check: $(STAMP)  ## Fast lane, under a minute: lint, types, import rules, genera
 	$(VENV)/bin/fairlead-operator crds --check
 	$(VENV)/bin/fairlead-operator reference --check
 	$(PY) -m fairlead_cli.reference --check
+	$(PY) -m cluster.audit
 	$(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
 
 .PHONY: format

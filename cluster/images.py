@@ -20,6 +20,7 @@ NAMES = ("operator", "runtime", "router")
 _COMMON = ("pyproject.toml", "requirements/build.txt", "runtime/fairlead_runtime/contract")
 _OWN = {"operator": ("operator", *_COMMON), "runtime": ("runtime", *_COMMON), "router": ()}
 """Beside its Dockerfile and its requirements; the router has no code of ours."""
+_SBOM = "cluster/sbom.py"
 _REQUIREMENTS = {"router": ("requirements/envoy.txt",)}
 _PYTHON = "3.11"
 """Python of the base image, and of the wheels that go into it."""
@@ -27,7 +28,7 @@ _PYTHON = "3.11"
 
 def tag(name: str) -> str:
     """Return the tag of this checkout's image: the hash of what it is made from."""
-    parts = (*_OWN[name], *_requirements(name)[:1], f"Dockerfile.{name}")
+    parts = (*_OWN[name], *_requirements(name)[:1], _SBOM, f"Dockerfile.{name}")
     base = os.environ.get("FAIRLEAD_BASE_IMAGE", "")
     return f"localhost/fairlead/{name}:{inputs.digest(parts, extra=base)}"
 
@@ -118,7 +119,9 @@ def _context(scratch: Path, name: str) -> Path:
             shutil.copytree(source, scratch / part, ignore=ignored)
         else:
             shutil.copy2(source, scratch / part)
-    shutil.copy2(ROOT / f"Dockerfile.{name}", scratch)
+    for file in (_SBOM, f"Dockerfile.{name}"):
+        (scratch / file).parent.mkdir(exist_ok=True)
+        shutil.copy2(ROOT / file, scratch / file)
     shutil.copytree(wheelhouse(name), scratch / "wheelhouse", copy_function=os.link)
     return scratch
 
