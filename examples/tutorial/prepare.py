@@ -56,7 +56,8 @@ def swapped(model: Path) -> bytes:
         exchanged = np.flip(values, axis=values.shape.index(2))
         tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(exchanged), tensor.name))
     proto.metadata_props.clear()
-    return proto.SerializeToString(deterministic=True)
+    data: bytes = proto.SerializeToString(deterministic=True)
+    return data
 
 
 def main() -> int:
