@@ -223,7 +223,7 @@ def _mixed(terms: Sequence[special.FloatArray]) -> float:
 @lru_cache(maxsize=256)
 def _known_rise(log_odds: float) -> special.FloatArray:
     """Return `_rise` of a limit, which is the same at every look: half of a test's work."""
-    rise = _rise(np.array([log_odds]), _BETS)[0]
+    rise: special.FloatArray = _rise(np.array([log_odds]), _BETS)[0]
     rise.setflags(write=False)
     return rise
 

@@ -11,7 +11,7 @@ import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from fairlead_operator.stats.aggregates import Binary, Interval, check_share
 
@@ -35,7 +35,7 @@ class Above:
 @lru_cache(maxsize=64)
 def _check_edges(edges: tuple[float, ...]) -> None:
     """Refuse edges that make no buckets; the same few come again with every count."""
-    if any(not low < high for low, high in zip(edges, edges[1:], strict=False)):
+    if any(not low < high for low, high in pairwise(edges)):
         raise ValueError(f"bucket edges must rise: {edges}")
     if any(not math.isfinite(edge) for edge in edges):
         raise ValueError(f"bucket edges must be finite: {edges}")
