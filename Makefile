@@ -137,7 +137,7 @@ bench-statistics: $(STAMP)  ## A thousand looks at Experiments with and without 
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.statistics
 
 .PHONY: bench-rollout
-bench-rollout: $(STAMP)  ## Thousands of rollouts on synthetic traffic, beside fixed thresholds (about an hour)
+bench-rollout: $(STAMP)  ## Thousands of rollouts on synthetic traffic, beside fixed thresholds (ten minutes)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.rollout
 
 .PHONY: bench-router

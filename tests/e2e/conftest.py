@@ -16,6 +16,7 @@ import pytest
 from cluster import provider, release
 from cluster.paths import locked
 from cluster.provider import Provider
+from tests.e2e.rollouts import Deployment
 from tests.e2e.splits import Address
 from tests.e2e.world import EXAMPLES, World
 
@@ -116,6 +117,12 @@ def address(world: World, held_out: npt.NDArray[np.float64]) -> Address:
     for name, folder in (("one", "breast-cancer"), ("two", "breast-cancer/2")):
         world.model_file(name, EXAMPLES / folder / "model.onnx")
     return Address(world, held_out[0].tolist())
+
+
+@pytest.fixture
+def deployment(world: World, tmp_path: Path) -> Deployment:
+    """Return `fraud`, whose model is a table; nothing is deployed yet."""
+    return Deployment(world, tmp_path)
 
 
 @pytest.fixture(scope="session")
