@@ -10,6 +10,8 @@ VENVS := $(HOME)/.cache/fairlead/venv
 SOURCES := operator/fairlead_cli operator/fairlead_operator operator/fairlead_recorder runtime/fairlead_runtime
 CHECKED := $(SOURCES) cluster tests bench examples
 WORKERS ?= 2
+# They wait for the node most of the time.
+NODE_WORKERS ?= 3
 PYTEST := -q --durations=5
 # kwok is for the benchmark alone, kind only where a container engine answers.
 NEEDED := pause kubernetes coredns metrics-server helm kubeconform
@@ -91,13 +93,13 @@ test: check  ## Everything that proves it: API server, chart, images, retraining
 .PHONY: test-control-plane
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
 	$(PY) -m pytest $(PYTEST) tests/functional -m "not slow"
-	$(PY) -m pytest $(PYTEST) tests/packaging tests/apiserver tests/chart
+	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/packaging tests/apiserver tests/chart
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "not slow and not postgresql"
 
 .PHONY: test-node
 test-node: $(STAMP)  ## The part of `make test` that needs a node, and what takes as long beside it
 	$(PY) -m pytest $(PYTEST) tests/images tests/cluster tests/examples tests/simulation
-	$(PY) -m pytest $(PYTEST) tests/e2e -m "not slow"
+	$(PY) -m pytest $(PYTEST) -n $(NODE_WORKERS) tests/e2e -m "not slow"
 
 .PHONY: test-integrations
 test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, PostgreSQL, splits for an hour
