@@ -6,11 +6,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from fairlead_operator.api.times import instant
 from fairlead_operator.stats.drift import judge
 from fairlead_operator.stats.drift_watch import samples
 from fairlead_runtime.contract.drift_counts import merge
 from fairlead_runtime.contract.drift_profile import parse
+from fairlead_runtime.contract.drift_report import Report
 from fairlead_runtime.drift.monitor import Monitor
 from tests.e2e.drifting import Feed, Rows, Watched, counted
 from tests.e2e.world import EXAMPLES, World, condition, until
@@ -80,10 +80,12 @@ def test_a_shifted_feature_is_named_by_all_replicas_together_and_the_alarm_ends(
     with watched.fed(Feed(requests=100), "once") as answers:
         until("all is sent", lambda: '"done"' in watched.world.log("client-once", 1))
     assert [each for each in answers if "error" in each] == []
-    reports = until(
-        "all is counted",
-        lambda: found if sum(each.rows for each in (found := watched.reports())) == 2000 else None,
-    )
+
+    def all_counted() -> list[Report] | None:
+        found = watched.reports()
+        return found if sum(each.rows for each in found) == 2000 else None
+
+    reports = until("all is counted", all_counted)
     assert len(reports) == 2
     assert min(each.rows for each in reports) > 200
     merged, alone = (
@@ -126,7 +128,7 @@ def test_a_shifted_feature_is_named_by_all_replicas_together_and_the_alarm_ends(
 def test_a_candidate_fed_through_a_broken_step_is_stopped_by_the_drift_gate(
     watched: Watched,
 ) -> None:
-    """Version 2 comes with the right feature pipeline, version 3 with one that is wrong by units."""
+    """Version 2 comes with the right feature pipeline, version 3 with one of other units."""
 
     def outcomes() -> list[str]:
         rollout = watched.live()["status"].get("rollout") or {}
@@ -160,7 +162,4 @@ def test_a_candidate_fed_through_a_broken_step_is_stopped_by_the_drift_gate(
     assert live["status"]["version"] == "2"
     assert [each for each in answers if "error" in each] == []
     given = [each["at"] for each in answers if each["version"] == "3"]
-    ended_at = instant(live["status"]["rollout"]["history"][-1]["endedAt"])
-    print(
-        f"version 3 answered {len(given)} requests in {max(given) - min(given):.1f} s, {ended_at}"
-    )
+    print(f"version 3 answered {len(given)} requests in {max(given) - min(given):.1f} s")
