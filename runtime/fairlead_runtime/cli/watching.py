@@ -46,11 +46,11 @@ def _watch_drift(
     args: argparse.Namespace, model: ServedModel, path: Path, internal: Internal
 ) -> None:
     """Count drift where there is a profile; a profile that is no good stops nothing."""
-    from fairlead_runtime.contract.drift_names import PATH
-    from fairlead_runtime.contract.drift_profile import PROFILE_FILE
+    from fairlead_runtime.contract.drift_names import PATH, PROBLEM_FILE, PROFILE_FILE
 
     beside = path.parent / PROFILE_FILE
-    if args.profile == "off" or (args.profile == "auto" and not beside.exists()):
+    there = beside.exists() or (path.parent / PROBLEM_FILE).exists()
+    if args.profile == "off" or (args.profile == "auto" and not there):
         internal.add(PATH, _no_profile)
         return
     from fairlead_runtime.drift.watch import DriftWatch
