@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from fairlead_operator.rollout.view import RolloutMove
+from fairlead_operator.statusmetrics import Resources, Results
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -54,6 +55,11 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.resynced = Gauge(
+            "fairlead_operator_resync_timestamp_seconds",
+            "When the last full listing ended, in Unix time.",
+            registry=self.registry,
+        )
         self.leader = Gauge(
             "fairlead_operator_leader",
             "1 where this replica holds the Lease, else 0.",
@@ -70,7 +76,10 @@ class Metrics:
             registry=self.registry,
         )
         self.rollouts = Rollouts()
-        self.registry.register(self.rollouts)
+        self.known = Resources()
+        self.results = Results()
+        for each in (self.rollouts, self.known, self.results):
+            self.registry.register(each)
         self._age = Gauge(
             "fairlead_operator_queue_age_seconds",
             "For how long the oldest due key has been waiting.",
