@@ -169,7 +169,7 @@ class Results(Collector):
                 ("value", "Rate or mean of a metric, by arm."),
                 ("lift_ratio", "Relative change against the control."),
                 ("lift_lower_ratio", "Lower end of the lift's interval, right at every look."),
-                ("lift_upper_ratio", "Upper end of it."),
+                ("lift_upper_ratio", "Upper end of the lift's interval."),
                 ("p_value", "P-value of the lift, adjusted for the number of arms."),
             )
         )

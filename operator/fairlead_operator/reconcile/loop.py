@@ -95,6 +95,7 @@ class Loop:
         metrics.watch_queue(self._depth, self._waiting_s)
         metrics.leader.set_function(lambda: float(lease.held()))
         metrics.resources.set_function(lambda: float(len(cache.model_deployments())))
+        metrics.resync_every.set(settings.resync_s)
         metrics.known.watch(
             leads=lease.held,
             models=lambda: filter(None, map(cache.model_deployment, cache.model_deployments())),

@@ -123,10 +123,10 @@ class Inference:
                 )
                 encoded: bytes = response.SerializeToString()
             except RequestError as error:
-                model.metrics.failed()
+                model.metrics.failed(error.code)
                 await _abort(context, error)
             except Exception:
-                model.metrics.failed()
+                model.metrics.failed(Code.INTERNAL)
                 log.exception("ModelInfer failed", extra={"trace_id": trace_id(_trace(context))})
                 await _abort(context, RequestError("internal error: see the server's log"))
             took = time.perf_counter() - started

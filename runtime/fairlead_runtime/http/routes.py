@@ -26,6 +26,7 @@ from fairlead_runtime.protocol import simple, v2
 from fairlead_runtime.protocol.answers import render_infer, render_model
 from fairlead_runtime.protocol.coding import deflate, inflate
 from fairlead_runtime.protocol.errors import (
+    Code,
     InvalidRequestError,
     MethodNotAllowedError,
     NotFoundError,
@@ -106,11 +107,11 @@ class Routes:
                     metrics.answering -= 1
         except RequestError as error:
             if predict is not None:
-                self._model.metrics.failed()
+                self._model.metrics.failed(error.code)
             response = error_response(error)
         except Exception:
             log.exception("%s %s failed", request.method, request.path, extra=who(request))
-            self._model.metrics.failed()
+            self._model.metrics.failed(Code.INTERNAL)
             response = error_response(RequestError("internal error: see the server's log"))
         for name in (TRACEPARENT, _TRACESTATE):
             value = request.headers.get(name)
@@ -120,7 +121,7 @@ class Routes:
 
     def too_large(self) -> Response:
         """Return the answer to a body of more than `max_body_bytes`; the edge kept none of it."""
-        self._model.metrics.failed()
+        self._model.metrics.failed(Code.TOO_LARGE)
         return error_response(TooLargeError(self.max_body_bytes))
 
     async def _predict(self, request: Request) -> Response:
