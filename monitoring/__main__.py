@@ -9,18 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fairlead_operator.api.generated import add_flags, write_or_check
-from monitoring import page, rules
+from monitoring import envoy, page, rules
 from monitoring.dashboards import ALL
 from monitoring.panels import to_json
 
 DASHBOARDS = "charts/fairlead/files/dashboards"
 RULES = "charts/fairlead/files/rules.yaml"
+KEPT = "charts/fairlead/files/router-metrics.txt"
 PAGE = "docs/reference/metrics.md"
 
 
 def texts() -> dict[str, str]:
     """Return every generated file by its path from the root."""
-    found = {PAGE: page.text(), RULES: rules.text()}
+    found = {PAGE: page.text(), RULES: rules.text(), KEPT: envoy.KEPT + "\n"}
     for dashboard in ALL:
         document = json.dumps(to_json(dashboard), indent=1)
         found[f"{DASHBOARDS}/{dashboard.name}.json"] = document + "\n"

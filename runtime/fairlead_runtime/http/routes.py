@@ -133,6 +133,7 @@ class Routes:
         if _CODING in request.headers:
             body = await self._plain_body(request)
         asked = simple.parse_predict(body, signature, chosen, deadline=deadline)
+        asked.infer.trace = request.trace
         request_id = asked.infer.id or _request_id(request) or self._ids.next()
         answer = await model.infer(asked.infer)
         body = simple.render_predict(
@@ -165,6 +166,7 @@ class Routes:
             now=now,
             deadline=deadline,
         )
+        asked.infer.trace = request.trace
         request_id = asked.infer.id or _request_id(request)
         answer = await model.infer(asked.infer)
         rendered = render_infer(

@@ -126,12 +126,12 @@ class Metrics:
         for name, text, tally in (
             (
                 names.PREDICTIONS_CHECKED_TOTAL,
-                "Answers that were looked at for NaN: at a high rate a sample.",
+                "Answers looked at for NaN.",
                 self._checked,
             ),
             (
                 names.PREDICTIONS_NON_FINITE_TOTAL,
-                "Answers with NaN or infinities.",
+                "Answers with NaN, infinities.",
                 self._non_finite,
             ),
             (names.PREDICTIONS_LOGGED_TOTAL, "Answers in the prediction log.", self._logged),
