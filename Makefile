@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 VENVS := $(HOME)/.cache/fairlead/venv
 SOURCES := operator/fairlead_cli operator/fairlead_operator operator/fairlead_recorder runtime/fairlead_runtime
-CHECKED := $(SOURCES) cluster tests bench examples
+CHECKED := $(SOURCES) monitoring cluster tests bench examples
 WORKERS ?= 2
 # They wait for the node most of the time.
 NODE_WORKERS ?= 3
@@ -40,6 +40,7 @@ check: $(STAMP)  ## Fast lane, under a minute: lint, types, import rules, genera
 	$(VENV)/bin/fairlead-operator crds --check
 	$(VENV)/bin/fairlead-operator reference --check
 	$(PY) -m fairlead_cli.reference --check
+	$(PY) -m monitoring --check
 	$(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
 
 .PHONY: format
@@ -48,10 +49,11 @@ format: $(STAMP)  ## Format the code
 	$(VENV)/bin/ruff format -q .
 
 .PHONY: generate
-generate: $(STAMP)  ## Write the generated files (CRDs, their copy in the chart, reference pages)
+generate: $(STAMP)  ## Write the generated files (CRDs, their copy in the chart, reference pages, dashboards, alerts)
 	$(VENV)/bin/fairlead-operator crds --write
 	$(VENV)/bin/fairlead-operator reference --write
 	$(PY) -m fairlead_cli.reference --write
+	$(PY) -m monitoring --write
 
 .PHONY: requirements
 requirements: $(STAMP)  ## Write requirements/*.txt anew from pyproject.toml
