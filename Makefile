@@ -36,6 +36,7 @@ check: $(STAMP)  ## Fast lane, under a minute: lint, types, import rules, genera
 	$(VENV)/bin/mypy $(CHECKED)
 	PYTHONPATH=operator:runtime $(VENV)/bin/lint-imports --no-cache
 	$(VENV)/bin/fairlead-operator crds --check
+	$(VENV)/bin/fairlead-operator crds --compatible-with tests/crds/baseline
 	$(VENV)/bin/fairlead-operator reference --check
 	$(PY) -m fairlead_cli.reference --check
 	$(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
