@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 VENVS := $(HOME)/.cache/fairlead/venv
 SOURCES := operator/fairlead_cli operator/fairlead_operator operator/fairlead_recorder runtime/fairlead_runtime
-CHECKED := $(SOURCES) cluster tests bench examples
+CHECKED := $(SOURCES) cluster tests bench examples gitops
 WORKERS ?= 2
 PYTEST := -q --durations=5
 # kwok is for the benchmark alone, kind only where a container engine answers.
@@ -39,6 +39,7 @@ check: $(STAMP)  ## Fast lane, under a minute: lint, types, import rules, genera
 	$(VENV)/bin/fairlead-operator crds --compatible-with tests/crds/baseline
 	$(VENV)/bin/fairlead-operator reference --check
 	$(PY) -m fairlead_cli.reference --check
+	$(PY) -m gitops.argocd.configmap --check
 	$(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
 
 .PHONY: format
@@ -51,10 +52,11 @@ generate: $(STAMP)  ## Write the generated files (CRDs, their copy in the chart,
 	$(VENV)/bin/fairlead-operator crds --write
 	$(VENV)/bin/fairlead-operator reference --write
 	$(PY) -m fairlead_cli.reference --write
+	$(PY) -m gitops.argocd.configmap --write
 
 .PHONY: requirements
 requirements: $(STAMP)  ## Write requirements/*.txt anew from pyproject.toml
-	for x in cli operator runtime export; do \
+	for x in cli operator runtime runtime-cuda export; do \
 	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links --extra $$x pyproject.toml -o requirements/$$x.txt; done
 	$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \

@@ -86,6 +86,7 @@ COMPONENTS = {
         Component("kind", "sigs.k8s.io/kind", ("kind",)),
         Component("kubeadm", ".", ("kubeadm",), _KUBERNETES),
         Component("minio", "github.com/minio/minio", ("minio",)),
+        Component("gitops", ".", ("gitops",)),
         Component(
             "prometheus",
             "github.com/prometheus/prometheus/cmd/prometheus",
@@ -95,9 +96,8 @@ COMPONENTS = {
         ),
     )
 }
-DEFAULT = tuple(
-    name for name in COMPONENTS if name not in ("kind", "kubeadm", "minio", "prometheus")
-)
+_ASKED_FOR = ("kind", "kubeadm", "minio", "prometheus", "gitops")
+DEFAULT = tuple(name for name in COMPONENTS if name not in _ASKED_FOR)
 
 
 def input_hash(component: Component, sources: Path = SOURCES) -> str:

@@ -71,6 +71,8 @@ def _crd(
     for name in ("apiVersion", "kind"):
         schema["properties"][name] = {"type": "string"}
     schema["required"] = ["spec"]
+    # Else kstatus takes a resource that nobody has looked at yet for one that needs no looking at.
+    schema["properties"]["status"]["default"] = {"observedGeneration": 0}
     kind = model.__name__
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
