@@ -87,6 +87,7 @@ COMPONENTS = {
         Component("kubeadm", ".", ("kubeadm",), _KUBERNETES),
         Component("minio", "github.com/minio/minio", ("minio",)),
         Component("gitops", ".", ("gitops",)),
+        Component("registry", ".", ("registry",)),
         Component(
             "prometheus",
             "github.com/prometheus/prometheus/cmd/prometheus",
@@ -96,7 +97,7 @@ COMPONENTS = {
         ),
     )
 }
-_ASKED_FOR = ("kind", "kubeadm", "minio", "prometheus", "gitops")
+_ASKED_FOR = ("kind", "kubeadm", "minio", "prometheus", "gitops", "registry")
 DEFAULT = tuple(name for name in COMPONENTS if name not in _ASKED_FOR)
 
 
