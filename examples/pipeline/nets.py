@@ -16,4 +16,6 @@ FEATURES, HIDDEN = 30, 24
 
 def make() -> training.Classifier:
     """Return it untrained, in single precision."""
-    return training.Classifier(np.zeros((2, FEATURES)), hidden=HIDDEN, classes=2).float()
+    model = training.Classifier(np.zeros((2, FEATURES)), hidden=HIDDEN, classes=2)
+    model.float()
+    return model

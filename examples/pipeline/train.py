@@ -7,11 +7,12 @@ import csv
 import sys
 from pathlib import Path
 
-import nets
 import numpy as np
 import torch
-from examples import training
 from sklearn.datasets import load_breast_cancer
+
+from examples import training
+from examples.pipeline import nets
 
 CERTAIN = 0.9
 """Golden examples are rows on which the trained model is this sure: 8 bits may not change those."""
