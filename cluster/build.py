@@ -93,6 +93,8 @@ COMPONENTS = {
         Component("kind", "sigs.k8s.io/kind", ("kind",)),
         Component("kubeadm", ".", ("kubeadm",), _KUBERNETES),
         Component("minio", "github.com/minio/minio", ("minio",)),
+        Component("gitops", ".", ("gitops",)),
+        Component("registry", ".", ("registry",)),
         Component(
             "prometheus",
             "github.com/prometheus/prometheus/cmd/prometheus",
@@ -109,7 +111,7 @@ COMPONENTS = {
         ),
     )
 }
-_ON_DEMAND = ("kind", "kubeadm", "minio", "prometheus", "promtool")
+_ON_DEMAND = ("kind", "kubeadm", "minio", "prometheus", "promtool", "gitops", "registry")
 DEFAULT = tuple(name for name in COMPONENTS if name not in _ON_DEMAND)
 
 

@@ -153,7 +153,9 @@ class RuntimeSpec(APIModel):
         ResourcesSpec | None,
         Field(
             description=(
-                "Requests and limits. Without any, 100m of CPU and 128Mi of memory are requested."
+                "Requests and limits. Without any, 100m of CPU and 128Mi of memory are requested. "
+                "With a limit of nvidia.com/gpu the model runs with CUDA, on the operator's image "
+                "for that unless runtime.image names one."
             )
         ),
     ] = None
