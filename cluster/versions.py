@@ -19,7 +19,10 @@ PLACES: dict[str, tuple[str, ...]] = {
         r'^DEFAULT_RUNTIME_IMAGE = "fairlead/runtime:(V)"',
         r'^DEFAULT_ROUTER_IMAGE = "fairlead/router:(V)"',
     ),
-    "operator/fairlead_operator/rollout/settled.py": (r'router_image: str = ".*:(V)"',),
+    "operator/fairlead_operator/rollout/settled.py": (
+        r'^    router_image: str = "fairlead/router:(V)"',
+        r'^    gpu_runtime_image: str = "fairlead/runtime:(V)-cuda"',
+    ),
     "Dockerfile.operator": (r"^ARG VERSION=(V)$",),
     "Dockerfile.runtime": (r"^ARG VERSION=(V)$",),
     "Dockerfile.router": (r"^ARG VERSION=(V)$",),

@@ -114,6 +114,10 @@ app.kubernetes.io/component: test
 {{- end }}
 {{- end }}
 
+{{- define "fairlead.gpuRuntimeImage" -}}
+{{- default (printf "fairlead/runtime:%s-cuda" .Chart.AppVersion) .Values.gpuRuntimeImage }}
+{{- end }}
+
 {{- define "fairlead.runtimeImage" -}}
 {{- default (printf "fairlead/runtime:%s" .Chart.AppVersion) .Values.runtimeImage }}
 {{- end }}

@@ -67,7 +67,9 @@ def _policies(
 ) -> list[Manifest]:
     if settled.network_policies is None:
         return []
-    uris = [str(revision.model.get("uri")) for revision in alive]
+    fields = ("uri", "profileUri")
+    models = [revision.model for revision in alive]
+    uris = [str(model[field]) for model in models for field in fields if model.get(field)]
     return make.policies(
         settled.network_policies, uris, recorder=settled.recorder, routed=address.plan is not None
     )
