@@ -32,6 +32,7 @@ class Wish:
         private_redirects: Whether an http(s) redirect may lead to an address that is not public.
         patience: How long the source is waited for.
         progress: Is told how many bytes there are.
+        private_redirects: Whether an http(s) redirect may lead to an address that is not public.
     """
 
     limit_bytes: int
@@ -104,6 +105,7 @@ def fetch_file(
     *,
     limit_bytes: int,
     secret_dir: Path | None = None,
+    private_redirects: bool = True,
     patience: transfer.Patience | None = None,
 ) -> Path:
     """Fetch one file into a folder, under the last part of its URI's path.
@@ -113,6 +115,7 @@ def fetch_file(
         folder: An existing folder.
         limit_bytes: Most bytes.
         secret_dir: Where the Secret with credentials is mounted.
+        private_redirects: Whether an http(s) redirect may lead to an address that is not public.
         patience: How long the source is waited for.
 
     Raises:
@@ -131,6 +134,7 @@ def fetch_file(
         secret_dir=secret_dir,
         patience=patience or transfer.Patience(),
         progress=transfer.logged(),
+        private_redirects=private_redirects,
     )
     try:
         bring_file(uri, folder / name, wish)
