@@ -32,7 +32,6 @@ class Wish:
         private_redirects: Whether an http(s) redirect may lead to an address that is not public.
         patience: How long the source is waited for.
         progress: Is told how many bytes there are.
-        private_redirects: Whether an http(s) redirect may lead to an address that is not public.
     """
 
     limit_bytes: int
