@@ -121,8 +121,7 @@ class Recorder:
             f"{self.url}{path}",
             json=body,
             headers=headers,
-            trust_env=False,
-            verify=self.verify,
+            **self.how,
             timeout=30,
         )
 
