@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -43,6 +45,9 @@ class Settings:
         recorder_exposures: `host:port` at which it takes the routers' exposures; by default port
             4318 of the same host.
         recorder_token_file: A file with a token for it, read anew for each request.
+        recorder_ca: The authorities (PEM) that the recorder's certificate is checked by, and the
+            routers' exposures as well; empty where it has none, or one that everybody knows.
+        tls_dir: Folder with `tls.crt` and `tls.key` for health and metrics; empty serves http.
         health_port: Port of `/healthz` and `/readyz`.
         metrics_port: Port of `/metrics`.
         workers: Passes that may run at the same time, each over another resource.
@@ -67,6 +72,8 @@ class Settings:
     recorder_url: str = ""
     recorder_exposures: str = ""
     recorder_token_file: str = ""
+    recorder_ca: str = ""
+    tls_dir: str = ""
     health_port: int = 8081
     metrics_port: int = 9090
     workers: int = 4
@@ -120,6 +127,8 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
         "host:port at which the recorder takes exposures, if not port 4318 of the same host",
     )  # fmt: skip
     flag("--recorder-token-file", str, "", "file with a token for the recorder")
+    flag("--recorder-ca-file", str, "", "file with the authority of the recorder's certificate")
+    flag("--tls-dir", str, "", "folder with tls.crt and tls.key for health and metrics")
     flag("--health-port", int, 8081, "port of /healthz and /readyz")
     flag("--metrics-port", int, 9090, "port of /metrics")
     flag("--workers", int, 4, "passes that may run side by side")
@@ -175,6 +184,8 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         recorder_exposures=args.recorder_exposures
         or (f"{url.hostname}:4318" if url.hostname else ""),
         recorder_token_file=args.recorder_token_file,
+        recorder_ca=_authority(args.recorder_ca_file),
+        tls_dir=args.tls_dir,
         health_port=args.health_port,
         metrics_port=args.metrics_port,
         workers=args.workers,
@@ -182,6 +193,17 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         private_redirects=args.private_redirects == "allow",
         log_level=args.log_level.lower(),
     )
+
+
+def _authority(path: str) -> str:
+    if not path:
+        return ""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        ssl.create_default_context(cadata=text)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--recorder-ca-file {path} holds no certificate: {error}") from error
+    return text
 
 
 def _own_namespace() -> str:

@@ -155,6 +155,16 @@ def test_a_model_reaches_where_it_comes_from(uris: list[str], ports: set[int]) -
         assert reaches(found, pod, Pod.outside(), 53, "UDP")
 
 
+def test_a_validation_reaches_where_its_examples_are_and_the_model_does_not() -> None:
+    found = Children(a_resource()).policies(
+        network.Policies(), ["pvc://claim/m.onnx"], examples="http://store:81/rows.json",
+        recorder=None, routed=False,
+    )  # fmt: skip
+    validation = Pod("team", names.validation_labels("fraud", _SHA))
+    assert reaches(found, validation, Pod.outside(), 81)
+    assert not reaches(found, Pod("team", names.labels("fraud", _SHA)), Pod.outside(), 81)
+
+
 def test_where_egress_is_named_the_uri_no_longer_counts() -> None:
     rule = {"ports": [{"port": 9000}], "to": [{"namespaceSelector": {}}]}
     policies = network.Policies(models_to=(rule,))

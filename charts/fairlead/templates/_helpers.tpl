@@ -43,6 +43,26 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: test
 {{- end }}
 
+{{/* How the operator's ports, and the recorder's, are spoken to. */}}
+{{- define "fairlead.scheme" -}}
+{{- ternary "https" "http" (not (empty .Values.tls.secretName)) }}
+{{- end }}
+
+{{- define "fairlead.recorderScheme" -}}
+{{- ternary "https" "http" (not (empty .Values.recorder.tls.secretName)) }}
+{{- end }}
+
+{{/* How a monitor scrapes: by https where there is a certificate, whose name it does not check. */}}
+{{- define "fairlead.scrapeTls" -}}
+{{- if .secret -}}
+scheme: https
+tlsConfig:
+  insecureSkipVerify: true
+{{- else -}}
+scheme: http
+{{- end }}
+{{- end }}
+
 {{/* Egress rule: names. Where they are resolved differs from cluster to cluster. */}}
 {{- define "fairlead.dnsEgress" -}}
 - ports:

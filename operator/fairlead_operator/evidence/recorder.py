@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -28,15 +29,17 @@ class ConflictingError(RecorderError):
 class Recorder:
     """Requests to one recorder; use it as a context manager."""
 
-    def __init__(self, url: str, token_file: str = "") -> None:
+    def __init__(self, url: str, token_file: str = "", authority: str = "") -> None:
         """Say where it is.
 
         Args:
             url: Its URL, without a slash at the end.
             token_file: A file with a token, read for each request; empty for none.
+            authority: Whom its certificate is to be from (PEM); empty for those that all know.
         """
         self._url = url
         self._token_file = token_file
+        self._tls = ssl.create_default_context(cadata=authority) if authority else True
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -111,6 +114,7 @@ class Recorder:
                 data=None if body is None else orjson.dumps(body),
                 headers=headers,
                 allow_redirects=False,
+                ssl=self._tls,
             ) as answer:
                 content = await answer.content.read(_MOST_BYTES)
         except TimeoutError as error:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 
+from fairlead_operator import certificate
 from fairlead_operator.evidence.direct import Direct
 from fairlead_operator.evidence.recorder import Recorder
 from fairlead_operator.evidence.scrape import Scraper
@@ -52,7 +53,9 @@ async def run(settings: Settings) -> None:
             drift.reader(scraper),
             counting.Counter(scraper),
         )
-        recorder = Recorder(settings.recorder_url, settings.recorder_token_file)
+        recorder = Recorder(
+            settings.recorder_url, settings.recorder_token_file, settings.recorder_ca
+        )
         facts = Facts(
             cluster,
             cache,
@@ -63,12 +66,14 @@ async def run(settings: Settings) -> None:
         experimenter = Experimenter(cluster, cache, settings, metrics, recorder, facts)
         loop = Loop(cluster, cache, reconciler, lease, settings, metrics, experimenter)
         async with (
+            certificate.served(settings.tls_dir) as tls,
             ports.serve(
                 stale=loop.stale,
                 ready=loop.ready,
                 registry=metrics.registry,
                 health_port=settings.health_port,
                 metrics_port=settings.metrics_port,
+                tls=tls,
             ),
             scraper,
             recorder,

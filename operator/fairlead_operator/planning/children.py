@@ -170,20 +170,28 @@ class Children:
         return self._object("policy/v1", "PodDisruptionBudget", self._name, {"spec": spec}, None)
 
     def policies(
-        self, policies: network.Policies, uris: Sequence[str], *, recorder: str | None, routed: bool
+        self,
+        policies: network.Policies,
+        uris: Sequence[str],
+        *,
+        examples: str | None = None,
+        recorder: str | None,
+        routed: bool,
     ) -> list[Manifest]:
         """Return the NetworkPolicies of all pods of ours; each isolates those that it selects.
 
         Args:
             policies: The operator's settings.
             uris: URIs of the models of all revisions that live.
+            examples: URI of the golden examples, if there are any.
             recorder: `host:port` of the recorder, if there is one.
             routed: Whether there is a router.
         """
         name = self._name
+        tried = [*uris, examples] if examples else uris
         specs = {
             name: network.models(name, policies, uris),
-            names.validation_policy_name(name): network.validation(name, policies, uris),
+            names.validation_policy_name(name): network.validation(name, policies, tried),
         }
         if routed:
             specs[names.router_name(name)] = network.router(name, policies, recorder)

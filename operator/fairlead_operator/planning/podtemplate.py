@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fairlead_operator.planning import gpu, names
-from fairlead_operator.planning.source import MODEL_DIR, source
+from fairlead_operator.planning.source import MODEL_DIR, REDIRECTS_VARIABLE, source
 from fairlead_runtime.contract.drift_names import PROFILE_FILE
 
 HTTP_PORT = 8080
@@ -52,7 +52,7 @@ def pod_template(
     origin = source(model)
     fetch = _fetch(name, revision_hash, image, model, origin.args, origin.mounts)
     if not private_redirects:
-        denied = {"name": "FAIRLEAD_PRIVATE_REDIRECTS", "value": "deny"}
+        denied = {"name": REDIRECTS_VARIABLE, "value": "deny"}
         fetch["env"] = [*fetch.get("env", ()), denied]
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,

@@ -86,6 +86,7 @@ class Reconciler:
             settle_s=settings.settle_s,
             cluster_domain=settings.cluster_domain,
             recorder=settings.recorder_exposures or None,
+            recorder_ca=settings.recorder_ca,
             drain_s=settings.drain_s,
             connection_age_s=settings.connection_age_s,
             network_policies=settings.network_policies,

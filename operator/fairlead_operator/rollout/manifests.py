@@ -35,7 +35,7 @@ def manifests(
     """
     make = Children(snapshot.resource)
     # First: no pod of ours is there without the policy that isolates it.
-    found = _policies(alive, address, settled, make)
+    found = _policies(snapshot, alive, address, settled, make)
     selected: str | None = None
     for revision in alive:
         key = revision.child_name(snapshot.name)
@@ -63,13 +63,24 @@ def manifests(
 
 
 def _policies(
-    alive: Sequence[Revision], address: Address, settled: Settled, make: Children
+    snapshot: Snapshot,
+    alive: Sequence[Revision],
+    address: Address,
+    settled: Settled,
+    make: Children,
 ) -> list[Manifest]:
     if settled.network_policies is None:
         return []
-    uris = [str(revision.model.get("uri")) for revision in alive]
+    fields = ("uri", "profileUri")
+    models = [revision.model for revision in alive]
+    uris = [str(model[field]) for model in models for field in fields if model.get(field)]
+    examples = snapshot.validation_spec.get("examplesUri")
     return make.policies(
-        settled.network_policies, uris, recorder=settled.recorder, routed=address.plan is not None
+        settled.network_policies,
+        uris,
+        examples=None if examples is None else str(examples),
+        recorder=settled.recorder,
+        routed=address.plan is not None,
     )
 
 

@@ -23,6 +23,7 @@ class Settled:
         settle_s: Seconds from the flip to the router until a split begins.
         cluster_domain: What every Service's DNS name ends with.
         recorder: `host:port` at which the recorder takes exposures; None where there is none.
+        recorder_ca: Whom the recorder's certificate is from (PEM); empty where it has none.
         network_policies: Who may talk to whom; None where nobody is to be kept out by us.
         private_redirects: Whether a fetch follows an http(s) redirect to an address that is not
             public.
@@ -36,6 +37,7 @@ class Settled:
     settle_s: float = 75.0
     cluster_domain: str = "cluster.local"
     recorder: str | None = None
+    recorder_ca: str = ""
     network_policies: Policies | None = None
     private_redirects: bool = True
 

@@ -241,7 +241,7 @@ def _access_logs(split: Split, settings: Settings) -> list[Json]:
         return []
     logs = [_access_log(split.header)]
     if split.recorded is not None and settings.recorder is not None:
-        logs.append({**exposures.access_log(settings.recorder), "filter": logs[0]["filter"]})
+        logs.append({**exposures.access_log(settings), "filter": logs[0]["filter"]})
     return logs
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from fairlead_operator import certificate
 from fairlead_recorder.http import errors, openapi
 from fairlead_recorder.http.access import Access
 from fairlead_recorder.http.errors import answer
@@ -46,8 +48,9 @@ async def run(settings: Settings) -> None:
         reviews = await TokenReviews.connect()
     recorder = Recorder(settings, Access(reviews, settings.operators))
     try:
-        if await _migrated(settings, stop):
-            await _serve(recorder, stop)
+        async with certificate.served(settings.tls_dir) as tls:
+            if await _migrated(settings, stop):
+                await _serve(recorder, stop, tls)
     finally:
         await asyncio.to_thread(recorder.close)
         if reviews is not None:
@@ -76,7 +79,7 @@ async def _migrated(settings: Settings, stop: asyncio.Event) -> bool:
     return False
 
 
-async def _serve(recorder: Recorder, stop: asyncio.Event) -> None:
+async def _serve(recorder: Recorder, stop: asyncio.Event, tls: ssl.SSLContext | None) -> None:
     recorder.writer.start()
     upkeep = asyncio.create_task(Upkeep(recorder).run(), name="upkeep")
     stopping = asyncio.create_task(stop.wait(), name="signal")
@@ -90,7 +93,7 @@ async def _serve(recorder: Recorder, stop: asyncio.Event) -> None:
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_S)
             await runner.setup()
             runners.append(runner)
-            await web.TCPSite(runner, settings.host, port).start()
+            await web.TCPSite(runner, settings.host, port, ssl_context=tls).start()
         log.info("listening at %s and, for exposures, %s", settings.port, settings.exposures_port)
         await asyncio.wait({stopping, upkeep}, return_when=asyncio.FIRST_COMPLETED)
         if upkeep.done():

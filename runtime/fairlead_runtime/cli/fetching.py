@@ -150,9 +150,9 @@ def _fetch(args: argparse.Namespace) -> Fetched | int:
                 resolved=os.environ.get("FAIRLEAD_MODEL_DIGEST") or None,
                 source_dir=args.source_dir,
                 secret_dir=args.secret_dir,
+                private_redirects=args.private_redirects == "allow",
                 profile_uri=args.profile_uri or None,
                 profile_source_dir=args.profile_source_dir,
-                private_redirects=args.private_redirects == "allow",
                 patience=Patience(retries=args.retries, stall_s=args.stall_timeout_s),
                 progress=_progress(),
             )

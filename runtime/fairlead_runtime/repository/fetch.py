@@ -59,9 +59,9 @@ def fetch(
     resolved: str | None = None,
     source_dir: Path | None = None,
     secret_dir: Path | None = None,
+    private_redirects: bool = True,
     profile_uri: str | None = None,
     profile_source_dir: Path | None = None,
-    private_redirects: bool = True,
     patience: transfer.Patience | None = None,
     progress: transfer.Progress | None = None,
 ) -> Fetched:
@@ -78,10 +78,10 @@ def fetch(
         resolved: Digest that the revision's first pod found.
         source_dir: Where the claim or the ConfigMap of the URI is mounted.
         secret_dir: Where the Secret with credentials is mounted.
+        private_redirects: Whether an http(s) redirect may lead to an address that is not public.
         profile_uri: Where its drift profile is; where it cannot be had, `profile.problem` says why
             and the model is fetched all the same. Without it, what lies beside the model is taken.
         profile_source_dir: Where the claim or the ConfigMap of that URI is mounted.
-        private_redirects: Whether an http(s) redirect may lead to an address that is not public.
         patience: How long a source is waited for.
         progress: Is told how many bytes there are; the log is, without one.
 

@@ -29,9 +29,9 @@ class Wish:
         limit_bytes: Most bytes in all.
         source_dir: Where the claim or the ConfigMap of the URI is mounted.
         secret_dir: Where the Secret with credentials is mounted.
+        private_redirects: Whether an http(s) redirect may lead to an address that is not public.
         patience: How long the source is waited for.
         progress: Is told how many bytes there are.
-        private_redirects: Whether an http(s) redirect may lead to an address that is not public.
     """
 
     limit_bytes: int
