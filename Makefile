@@ -61,7 +61,7 @@ requirements: $(STAMP)  ## Write requirements/*.txt anew from pyproject.toml
 	$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	  --no-emit-index-url --no-emit-find-links --extra cli --extra operator --extra runtime --group dev \
 	  pyproject.toml -o requirements/dev.txt
-	for x in requirements/build requirements/envoy $(PEERS:%=bench/runtime/peers/%); do \
+	for x in requirements/build requirements/docs requirements/envoy $(PEERS:%=bench/runtime/peers/%); do \
 	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links $$x.in -o $$x.txt; done
 
@@ -137,7 +137,7 @@ bench-statistics: $(STAMP)  ## A thousand looks at Experiments with and without 
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.statistics
 
 .PHONY: bench-rollout
-bench-rollout: $(STAMP)  ## Thousands of rollouts on synthetic traffic, beside fixed thresholds (about an hour)
+bench-rollout: $(STAMP)  ## Thousands of rollouts on synthetic traffic, beside fixed thresholds (ten minutes)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.rollout
 
 .PHONY: bench-router
@@ -155,6 +155,18 @@ bench-drift-decisions: $(STAMP)  ## How often drift alarms are false, and how so
 .PHONY: bench-recorder
 bench-recorder: $(STAMP)  ## Outcomes per second on SQLite and PostgreSQL; a summary of ten million
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.recorder
+
+DOCS := $(VENVS)/docs
+$(DOCS)/.stamp: requirements/docs.txt
+	@echo "==> Environment of the documentation"
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+.PHONY: site
+site: $(DOCS)/.stamp  ## Build the documentation's site into build/site
+	$(DOCS)/bin/sphinx-build -q -W --keep-going -d build/doctrees docs build/site
+	@echo "open build/site/index.html"
 
 .PHONY: clean
 clean:  ## Undo: the cluster and everything it left, build products, the environment

@@ -16,7 +16,10 @@ import pytest
 from cluster import provider, release
 from cluster.paths import locked
 from cluster.provider import Provider
+from tests.e2e.counting import Counting, counting
+from tests.e2e.rollouts import Deployment
 from tests.e2e.splits import Address
+from tests.e2e.trial import Trial
 from tests.e2e.world import EXAMPLES, World
 
 # Short ages, so that a drained revision is gone in seconds and not in minutes.
@@ -116,6 +119,27 @@ def address(world: World, held_out: npt.NDArray[np.float64]) -> Address:
     for name, folder in (("one", "breast-cancer"), ("two", "breast-cancer/2")):
         world.model_file(name, EXAMPLES / folder / "model.onnx")
     return Address(world, held_out[0].tolist())
+
+
+@pytest.fixture
+def deployment(world: World, tmp_path: Path) -> Deployment:
+    """Return `fraud`, whose model is a table; nothing is deployed yet."""
+    return Deployment(world, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def recorder(
+    cluster: Provider, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Counting]:
+    """Return a recorder, which is there for the tests of a module."""
+    with counting(cluster, images, tmp_path_factory.mktemp("recorder"), *VALUES) as found:
+        yield found
+
+
+@pytest.fixture
+def trial(recorder: Counting, address: Address, held_out: npt.NDArray[np.float64]) -> Trial:
+    """Return an Experiment's surroundings; nothing is deployed yet."""
+    return Trial(address.world, recorder, held_out[0].tolist())
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any
 SOURCE_DIR = "/fairlead/source"
 PROFILE_SOURCE_DIR = "/fairlead/profile"
 SECRET_DIR = "/fairlead/secret"  # noqa: S105 - a path
+SECRET_VOLUME = "secret"  # noqa: S105 - the volume's name
 MODEL_DIR = "/model"
 
 
@@ -40,8 +41,9 @@ def source(model: Mapping[str, Any]) -> Source:
         volumes.append(volume)
         mounts.append({"name": "source", "mountPath": SOURCE_DIR, "readOnly": True})
     if model.get("secretName"):
-        volumes.append({"name": "secret", "secret": {"secretName": str(model["secretName"])}})
-        mounts.append({"name": "secret", "mountPath": SECRET_DIR, "readOnly": True})
+        secret = {"secretName": str(model["secretName"])}
+        volumes.append({"name": SECRET_VOLUME, "secret": secret})
+        mounts.append({"name": SECRET_VOLUME, "mountPath": SECRET_DIR, "readOnly": True})
         args += ["--secret-dir", SECRET_DIR]
     if model.get("profileUri"):
         profile = str(model["profileUri"])

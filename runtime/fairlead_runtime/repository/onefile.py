@@ -1,4 +1,4 @@
-"""Brings one file from any source to a path: a model of one file, or what comes with a model."""
+"""Brings one file from any source: a model of one file, or what belongs to a model."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from urllib.parse import unquote, urlsplit
 
 from fairlead_runtime.repository import objects, secret, transfer
 from fairlead_runtime.repository.download import HttpFile
-from fairlead_runtime.repository.errors import SourceNotFoundError, UnsupportedSchemeError
+from fairlead_runtime.repository.errors import (
+    ModelTooLargeError,
+    SourceNotFoundError,
+    UnsupportedSchemeError,
+)
 from fairlead_runtime.repository.files import copy_file
 
 MOUNTED = ("pvc", "configmap")
-SCHEMES = ("file", *MOUNTED, "http", "https", *objects.SCHEMES)
+REMOTE = ("http", "https", *objects.SCHEMES)
+SCHEMES = ("file", *MOUNTED, *REMOTE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +67,48 @@ def bring_file(uri: str, goal: Path, wish: Wish) -> None:
     else:
         source, root = on_disk(uri, wish.source_dir)
         copy_file(source, root, goal, limit_bytes=wish.limit_bytes)
+
+
+def fetch_file(
+    uri: str,
+    folder: Path,
+    *,
+    limit_bytes: int,
+    secret_dir: Path | None = None,
+    patience: transfer.Patience | None = None,
+) -> Path:
+    """Fetch one file into a folder, under the last part of its URI's path.
+
+    Args:
+        uri: `http(s)://...`, `s3://bucket/key`, `gs://bucket/key` or `az://container/key`; a claim,
+            a ConfigMap and the image are there already, as folders.
+        folder: An existing folder.
+        limit_bytes: Most bytes.
+        secret_dir: Where the Secret with credentials is mounted.
+        patience: How long the source is waited for.
+
+    Raises:
+        FetchError: It could not be fetched.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme not in REMOTE:
+        known = ", ".join(f"{scheme}://" for scheme in REMOTE)
+        raise UnsupportedSchemeError(f"cannot fetch {uri!r}: use one of {known}, or a path")
+    name = Path(unquote(parts.path)).name
+    if not name or parts.path.endswith("/"):
+        raise SourceNotFoundError(f"{uri} names no file")
+    wish = Wish(
+        limit_bytes=limit_bytes,
+        source_dir=None,
+        secret_dir=secret_dir,
+        patience=patience or transfer.Patience(),
+        progress=transfer.logged(),
+    )
+    try:
+        bring_file(uri, folder / name, wish)
+    except ModelTooLargeError as error:
+        raise ModelTooLargeError(f"{uri} has more than {limit_bytes} bytes") from error
+    return folder / name
 
 
 def on_disk(uri: str, source_dir: Path | None) -> tuple[Path, Path]:
