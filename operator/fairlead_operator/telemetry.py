@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from fairlead_operator.rollout.performance import PerformanceView
 from fairlead_operator.rollout.view import RolloutMove
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
@@ -71,6 +72,8 @@ class Metrics:
         )
         self.rollouts = Rollouts()
         self.registry.register(self.rollouts)
+        self.performance = Performances()
+        self.registry.register(self.performance)
         self._age = Gauge(
             "fairlead_operator_queue_age_seconds",
             "For how long the oldest due key has been waiting.",
@@ -131,6 +134,48 @@ class Rollouts(Collector):
                 if check.verdict is not None:
                     verdict.add_metric([*mine, check.verdict.value], 1)
         return [weight, value, limit, samples, verdict]
+
+
+class Performances(Collector):
+    """How often models were wrong, as of the last pass."""
+
+    def __init__(self) -> None:
+        self._views: dict[tuple[str, str], PerformanceView] = {}
+
+    def show(self, key: tuple[str, str], view: PerformanceView | None) -> None:
+        """Show a model's performance; one that is not judged has none to show."""
+        if view is None or view.finding is None:
+            self.forget(key)
+        else:
+            self._views[key] = view
+
+    def forget(self, key: tuple[str, str]) -> None:
+        """Show a model no more."""
+        self._views.pop(key, None)
+
+    def collect(self) -> Iterable[Metric]:
+        """Return outcomes, error shares and alarms."""
+        labels = ["namespace", "model_deployment"]
+        outcomes, errors, limit, degraded = (
+            GaugeMetricFamily(f"fairlead_performance_{name}", text, labels=labels)
+            for name, text in (
+                ("outcomes", "Outcomes that have met a prediction of the revision."),
+                ("error_ratio", "Share of the latest of them that were predicted wrongly."),
+                ("allowed_error_ratio", "Share that the reference and spec.performance allow."),
+                ("degraded", "1 where more are wrong than that, beyond chance; else 0."),
+            )
+        )
+        for key, view in list(self._views.items()):
+            found = view.finding
+            if found is None:
+                continue
+            outcomes.add_metric(list(key), found.count)
+            if found.recent.count:
+                errors.add_metric(list(key), found.recent.successes / found.recent.count)
+            if found.allowed is not None:
+                limit.add_metric(list(key), found.allowed)
+                degraded.add_metric(list(key), 0 if found.since_s is None else 1)
+        return [outcomes, errors, limit, degraded]
 
 
 def about(obj_kind: str, namespace: str, name: str) -> dict[str, Any]:

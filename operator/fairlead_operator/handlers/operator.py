@@ -43,6 +43,7 @@ async def run(settings: Settings) -> None:
         cluster = open_cluster.gated(lease)
         cache, metrics = Cache(), Metrics()
         scraper = Scraper()
+        recorder = Recorder(settings.recorder_url, settings.recorder_token_file)
         reconciler = Reconciler(
             cluster,
             cache,
@@ -51,8 +52,8 @@ async def run(settings: Settings) -> None:
             routers.reader(scraper),
             drift.reader(scraper),
             counting.Counter(scraper),
+            recorder,
         )
-        recorder = Recorder(settings.recorder_url, settings.recorder_token_file)
         facts = Facts(
             cluster,
             cache,

@@ -99,7 +99,17 @@ def _rendered(snapshot: Snapshot, revision: Revision, settled: Settled) -> dict[
         model=revision.model,
         runtime=revision.runtime,
         connection_age_s=settled.connection_age_s,
+        predictions=_predictions(snapshot, revision, settled),
     )
+
+
+def _predictions(snapshot: Snapshot, revision: Revision, settled: Settled) -> str:
+    """Return where a revision's predictions are recorded; empty where nobody takes them."""
+    if not settled.recorder_url or not revision.runtime.get("recordPredictionsPercent"):
+        return ""
+    namespace = snapshot.resource["metadata"]["namespace"]
+    place = f"/v1/modeldeployments/{namespace}/{snapshot.name}/predictions"
+    return f"{settled.recorder_url}{place}?revision={names.short(revision.hash)}"
 
 
 _PRUNE_ORDER = (
