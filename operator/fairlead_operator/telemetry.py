@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from fairlead_operator.rollout.performance import PerformanceView
 from fairlead_operator.rollout.view import RolloutMove
+from fairlead_operator.statusmetrics import Resources, Results
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -25,9 +25,10 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.passes = Counter(
             "fairlead_operator_passes",
-            "Passes over one ModelDeployment, by outcome.",
+            "Passes over one resource: changed, unchanged, conflict, failed or not_leader.",
             ["outcome"],
             registry=self.registry,
         )
@@ -51,8 +52,18 @@ class Metrics:
         )
         self.resyncs = Counter(
             "fairlead_operator_resyncs",
-            "Full listings of everything that is watched, by outcome.",
+            "Full listings of everything that is watched: ok or failed.",
             ["outcome"],
+            registry=self.registry,
+        )
+        self.resynced = Gauge(
+            "fairlead_operator_resync_timestamp_seconds",
+            "When the last full listing ended, in Unix time.",
+            registry=self.registry,
+        )
+        self.resync_every = Gauge(
+            "fairlead_operator_resync_interval_seconds",
+            "How often there should be a full listing.",
             registry=self.registry,
         )
         self.leader = Gauge(
@@ -71,9 +82,10 @@ class Metrics:
             registry=self.registry,
         )
         self.rollouts = Rollouts()
-        self.registry.register(self.rollouts)
-        self.performance = Performances()
-        self.registry.register(self.performance)
+        self.known = Resources()
+        self.results = Results()
+        for each in (self.rollouts, self.known, self.results):
+            self.registry.register(each)
         self._age = Gauge(
             "fairlead_operator_queue_age_seconds",
             "For how long the oldest due key has been waiting.",
@@ -114,13 +126,13 @@ class Rollouts(Collector):
             GaugeMetricFamily(f"fairlead_rollout_check_{name}", text, labels=by_gate)
             for name, text in (
                 ("value", "What a gate measured, in the unit that status shows."),
-                ("limit", "What it allows, in the same unit."),
-                ("samples", "What it rests on."),
+                ("limit", "What a gate allows, in the same unit."),
+                ("samples", "Requests, pairs or restarts that a gate's word rests on."),
             )
         )
         verdict = GaugeMetricFamily(
             "fairlead_rollout_check_verdict",
-            "1 for what a gate says.",
+            "1 for what a gate says: Pass, Fail, Inconclusive, NoEvidence or Stale.",
             labels=[*by_gate, "verdict"],
         )
         for key, step in list(self._steps.items()):
@@ -134,48 +146,6 @@ class Rollouts(Collector):
                 if check.verdict is not None:
                     verdict.add_metric([*mine, check.verdict.value], 1)
         return [weight, value, limit, samples, verdict]
-
-
-class Performances(Collector):
-    """How often models were wrong, as of the last pass."""
-
-    def __init__(self) -> None:
-        self._views: dict[tuple[str, str], PerformanceView] = {}
-
-    def show(self, key: tuple[str, str], view: PerformanceView | None) -> None:
-        """Show a model's performance; one that is not judged has none to show."""
-        if view is None or view.finding is None:
-            self.forget(key)
-        else:
-            self._views[key] = view
-
-    def forget(self, key: tuple[str, str]) -> None:
-        """Show a model no more."""
-        self._views.pop(key, None)
-
-    def collect(self) -> Iterable[Metric]:
-        """Return outcomes, error shares and alarms."""
-        labels = ["namespace", "model_deployment"]
-        outcomes, errors, limit, degraded = (
-            GaugeMetricFamily(f"fairlead_performance_{name}", text, labels=labels)
-            for name, text in (
-                ("outcomes", "Outcomes that have met a prediction of the revision."),
-                ("error_ratio", "Share of the latest of them that were predicted wrongly."),
-                ("allowed_error_ratio", "Share that the reference and spec.performance allow."),
-                ("degraded", "1 where more are wrong than that, beyond chance; else 0."),
-            )
-        )
-        for key, view in list(self._views.items()):
-            found = view.finding
-            if found is None:
-                continue
-            outcomes.add_metric(list(key), found.count)
-            if found.recent.count:
-                errors.add_metric(list(key), found.recent.successes / found.recent.count)
-            if found.allowed is not None:
-                limit.add_metric(list(key), found.allowed)
-                degraded.add_metric(list(key), 0 if found.since_s is None else 1)
-        return [outcomes, errors, limit, degraded]
 
 
 def about(obj_kind: str, namespace: str, name: str) -> dict[str, Any]:

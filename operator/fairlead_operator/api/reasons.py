@@ -172,6 +172,10 @@ class Reason(StrEnum):
         "More predictions turn out to be wrong than the reference and spec.performance allow.",
     )
     AS_GOOD_AS_BEFORE = "AsGoodAsBefore", "Predictions are as often right as they were."
+    PREDICTIONS_NOT_RECORDED = (
+        "PredictionsNotRecorded",
+        "The revision records no predictions: see spec.runtime.recordPredictionsPercent.",
+    )
     TOO_FEW_OUTCOMES = (
         "TooFewOutcomes",
         "Too few outcomes have met their prediction to judge the model's performance.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairlead_operator.planning import names
+from fairlead_operator.planning import gpu, names
 from fairlead_operator.planning.source import MODEL_DIR, source
 from fairlead_runtime.contract.drift_names import PROFILE_FILE
 
@@ -213,8 +213,9 @@ def _server(
     if predictions:
         mount = {"name": _TOKEN_VOLUME["name"], "mountPath": _TOKEN_DIR, "readOnly": True}
         container["volumeMounts"].append(mount)
-    if runtime.get("env"):
-        container["env"] = runtime["env"]
+    environment = gpu.environment(runtime)
+    if environment:
+        container["env"] = environment
     return container
 
 

@@ -85,6 +85,7 @@ class Reconciler:
         )
         self._settled = Settled(
             runtime_image=settings.runtime_image,
+            gpu_runtime_image=settings.gpu_runtime_image,
             router_image=settings.router_image,
             settle_s=settings.settle_s,
             cluster_domain=settings.cluster_domain,
@@ -107,7 +108,6 @@ class Reconciler:
         resource = self._cache.model_deployment(key)
         if resource is None or resource["metadata"].get("deletionTimestamp"):
             self._metrics.rollouts.forget(key)
-            self._metrics.performance.forget(key)
             return Result()  # the garbage collector removes the children, with or without us
         now = now or dt.datetime.now(dt.UTC)
         try:
@@ -147,7 +147,6 @@ class Reconciler:
         self._metrics.rollouts.show(key, decision.step)
         drift = await self._drift.observe(snapshot, decision.active, now)
         performance = await self._performance.observe(snapshot, decision.active, now)
-        self._metrics.performance.show(key, performance)
         new = status_module.compose(
             snapshot,
             decision,

@@ -58,6 +58,8 @@ class PerformanceKeeper:
         """
         if snapshot.performance is None or self._recorder is None or revision is None:
             return None
+        if not revision.runtime.get("recordPredictionsPercent"):
+            return PerformanceView(revision=names.short(revision.hash), recorded=False)
         key = (str(snapshot.resource["metadata"]["uid"]), revision.hash)
         known = self._known.setdefault(key, _Known())
         if known.read_at is None or (now - known.read_at).total_seconds() >= READ_EVERY_S:

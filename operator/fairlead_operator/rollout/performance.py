@@ -23,16 +23,24 @@ class PerformanceView:
         revision: The revision's short hash.
         finding: What its outcomes say; None where they could not be read yet.
         unavailable: Why they cannot be read; empty where they can.
+        recorded: Whether the revision's predictions are recorded at all.
     """
 
     revision: str
     finding: Finding | None = None
     unavailable: str = ""
+    recorded: bool = True
 
 
 def condition(view: PerformanceView) -> dict[str, Any]:
     """Return the condition `Degraded`."""
     found = view.finding
+    if not view.recorded:
+        text = (
+            "this revision records no predictions: spec.runtime.recordPredictionsPercent makes one "
+            "that does"
+        )
+        return _condition("Unknown", Reason.PREDICTIONS_NOT_RECORDED, text)
     if found is None:
         text = view.unavailable or "no outcomes have been read yet"
         reason = Reason.RECORDER_UNAVAILABLE if view.unavailable else Reason.TOO_FEW_OUTCOMES

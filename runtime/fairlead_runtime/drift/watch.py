@@ -97,11 +97,7 @@ class DriftWatch(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return all series as they are now."""
-        yield GaugeMetricFamily(
-            drift_names.PROFILE_REFUSED,
-            "1 where there is a profile that cannot be used; the log says why.",
-            value=1 if self.refused else 0,
-        )
+        yield refusal(refused=bool(self.refused))
         monitor = self.monitor
         if monitor is not None:
             yield from collect(monitor)
@@ -121,6 +117,15 @@ class DriftWatch(Collector):
     def _refuse(self, message: str) -> None:
         self.refused = message
         log.error("no drift is counted: %s", message)
+
+
+def refusal(*, refused: bool) -> Metric:
+    """Return the series that says whether there is a profile that cannot be used."""
+    return GaugeMetricFamily(
+        drift_names.PROFILE_REFUSED,
+        "1 where there is a profile that cannot be used; the log says why.",
+        value=float(refused),
+    )
 
 
 def read(path: Path) -> Profile:

@@ -1,4 +1,4 @@
-"""Brings one file from any source: a model of one file, or what belongs to a model."""
+"""Brings one file from any source to a path: a model of one file, or what comes with a model."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from fairlead_runtime.repository.files import copy_file
 
 MOUNTED = ("pvc", "configmap")
 REMOTE = ("http", "https", *objects.SCHEMES)
+"""What has to be fetched; a claim, a ConfigMap and the image are there already, as folders."""
 SCHEMES = ("file", *MOUNTED, *REMOTE)
 
 
@@ -69,6 +70,27 @@ def bring_file(uri: str, goal: Path, wish: Wish) -> None:
         copy_file(source, root, goal, limit_bytes=wish.limit_bytes)
 
 
+def on_disk(uri: str, source_dir: Path | None) -> tuple[Path, Path]:
+    """Return where a `file`, `pvc` or `configmap` URI leads, and the folder that it must stay in.
+
+    Raises:
+        UnsupportedSchemeError: Nobody here can read this kind of URI.
+        SourceNotFoundError: It is not said where the claim or ConfigMap is mounted.
+    """
+    parts = urlsplit(uri)
+    path = unquote(parts.path)
+    if parts.scheme == "file":
+        return Path(path), Path("/")
+    if parts.scheme not in MOUNTED:
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
+        message = f"cannot fetch {uri!r}: use one of {known}"
+        raise UnsupportedSchemeError(message)
+    if source_dir is None:
+        message = f"{parts.scheme}:// needs --source-dir: where {parts.netloc} is mounted"
+        raise SourceNotFoundError(message)
+    return source_dir / path.lstrip("/"), source_dir
+
+
 def fetch_file(
     uri: str,
     folder: Path,
@@ -80,8 +102,7 @@ def fetch_file(
     """Fetch one file into a folder, under the last part of its URI's path.
 
     Args:
-        uri: `http(s)://...`, `s3://bucket/key`, `gs://bucket/key` or `az://container/key`; a claim,
-            a ConfigMap and the image are there already, as folders.
+        uri: `http(s)://...`, `s3://bucket/key`, `gs://bucket/key` or `az://container/key`.
         folder: An existing folder.
         limit_bytes: Most bytes.
         secret_dir: Where the Secret with credentials is mounted.
@@ -109,24 +130,3 @@ def fetch_file(
     except ModelTooLargeError as error:
         raise ModelTooLargeError(f"{uri} has more than {limit_bytes} bytes") from error
     return folder / name
-
-
-def on_disk(uri: str, source_dir: Path | None) -> tuple[Path, Path]:
-    """Return where a `file`, `pvc` or `configmap` URI leads, and the folder that it must stay in.
-
-    Raises:
-        UnsupportedSchemeError: Nobody here can read this kind of URI.
-        SourceNotFoundError: It is not said where the claim or ConfigMap is mounted.
-    """
-    parts = urlsplit(uri)
-    path = unquote(parts.path)
-    if parts.scheme == "file":
-        return Path(path), Path("/")
-    if parts.scheme not in MOUNTED:
-        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        message = f"cannot fetch {uri!r}: use one of {known}"
-        raise UnsupportedSchemeError(message)
-    if source_dir is None:
-        message = f"{parts.scheme}:// needs --source-dir: where {parts.netloc} is mounted"
-        raise SourceNotFoundError(message)
-    return source_dir / path.lstrip("/"), source_dir

@@ -15,7 +15,7 @@ from fairlead_operator.rollout.snapshot import Snapshot
 from fairlead_operator.rollout.watching import Watching
 from tests.builders import a_revision, a_snapshot, later
 
-REVISION = a_revision(1)
+REVISION = dataclasses.replace(a_revision(1), runtime={"recordPredictionsPercent": 100})
 SHORT = names.short(REVISION.hash)
 SPEC = {
     "window": "1m", "referenceOutcomes": 500, "maxIncreaseBasisPoints": 200,
@@ -148,6 +148,15 @@ async def test_too_few_outcomes_are_no_judgement() -> None:
     )
     assert (found["status"], found["reason"]) == ("Unknown", "TooFewOutcomes")
     assert found["message"].startswith("100 outcomes")
+
+
+async def test_a_revision_that_records_nothing_says_so_and_nobody_is_asked() -> None:
+    recorder = Answers()
+    found = await PerformanceKeeper(recorder).observe(watched(), a_revision(1), later(0))
+    assert found is not None
+    said = performance.condition(found)
+    assert (said["status"], said["reason"]) == ("Unknown", "PredictionsNotRecorded")
+    assert recorder.asked == []
 
 
 async def test_a_model_without_the_spec_costs_nothing() -> None:

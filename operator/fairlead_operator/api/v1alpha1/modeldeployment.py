@@ -154,7 +154,9 @@ class RuntimeSpec(APIModel):
         ResourcesSpec | None,
         Field(
             description=(
-                "Requests and limits. Without any, 100m of CPU and 128Mi of memory are requested."
+                "Requests and limits. Without any, 100m of CPU and 128Mi of memory are requested. "
+                "With a limit of nvidia.com/gpu the model runs with CUDA, on the operator's image "
+                "for that unless runtime.image names one."
             )
         ),
     ] = None
@@ -273,21 +275,6 @@ class ScalingSpec(APIModel):
 class ModelDeploymentSpec(APIModel):
     """What is wanted."""
 
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                (
-                    "!has(self.performance) || "
-                    "(has(self.runtime) && has(self.runtime.recordPredictionsPercent))"
-                ),
-                (
-                    "spec.performance needs spec.runtime.recordPredictionsPercent: outcomes are "
-                    "compared with recorded predictions"
-                ),
-            )
-        )
-    )
-
     model: Annotated[ModelSpec, Field(description="The model to serve.")]
     runtime: Annotated[RuntimeSpec | None, Field(description="What the model runs on.")] = None
     objectives: Annotated[
@@ -305,7 +292,8 @@ class ModelDeploymentSpec(APIModel):
         Field(
             description=(
                 "How predictions are compared with what turns out to be true, for which the "
-                "recorder is needed. Without it nobody compares them."
+                "recorder and runtime.recordPredictionsPercent are needed. Without it nobody "
+                "compares them."
             )
         ),
     ] = None
