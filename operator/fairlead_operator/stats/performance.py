@@ -17,7 +17,7 @@ any moment, also within a window. Once the alarm is raised R stops growing, so t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,39 +112,42 @@ def judge(windows: Sequence[Window], rules: Rules) -> Finding:
     """
     reference, rest = _reference(windows, rules)
     recent, distance = _recent(windows)
-    found = Finding(
+    limit = None if reference is None else allowed(reference, rules.margin)
+    log_evidence, since_s = -math.inf, None
+    if limit is not None:
+        for log_evidence, since_s in trace(rest, limit, rules.threshold):  # noqa: B007 - the last
+            pass
+    return Finding(
         reference=reference,
-        allowed=None if reference is None else allowed(reference, rules.margin),
+        allowed=limit,
         recent=recent,
         recent_distance=distance,
         count=sum(each.count for each in windows),
-    )
-    if found.allowed is None:
-        return found
-    log_evidence, since_s = _detect(rest, found.allowed, math.log(rules.threshold))
-    return Finding(
-        reference=found.reference,
-        allowed=found.allowed,
-        recent=found.recent,
-        recent_distance=found.recent_distance,
-        count=found.count,
         log_evidence=log_evidence,
         since_s=since_s,
     )
 
 
-def _detect(windows: Iterable[Window], limit: float, alarm: float) -> tuple[float, float | None]:
-    """Return the last log R, and since when it is an alarm.
+def trace(
+    windows: Iterable[Window], limit: float, threshold: float
+) -> Iterator[tuple[float, float | None]]:
+    """Return after each window log R, and since when it is an alarm.
 
-    It ends where R has come down half the way, in logarithms: what raised it has then been taken
-    back by as much evidence of the contrary as half of it took.
+    An alarm ends where R has come down half the way, in logarithms: what raised it has then been
+    taken back by as much evidence of the contrary as half of it took.
+
+    Args:
+        windows: In the order of time.
+        limit: The error share that is allowed.
+        threshold: What raises the alarm.
     """
+    alarm = math.log(threshold)
     odds = math.log(limit) - math.log1p(-limit)
     shares = 1 / (1 + np.exp(-(odds + _SHIFTS)))
     of_error = np.log(shares) - math.log(limit)
     of_none = np.log1p(-shares) - math.log1p(-limit)
     log_r = np.full(len(_SHIFTS), -math.inf)
-    together, since_s = -math.inf, None
+    since_s: float | None = None
     for window in windows:
         ratio = window.errors * of_error + (window.count - window.errors) * of_none
         log_r = np.minimum(np.logaddexp(log_r, 0.0) + ratio, alarm + math.log(len(_SHIFTS)))
@@ -153,7 +156,7 @@ def _detect(windows: Iterable[Window], limit: float, alarm: float) -> tuple[floa
             since_s = window.start_s
         elif since_s is not None and together <= alarm / 2:
             since_s = None
-    return together, since_s
+        yield together, since_s
 
 
 def _reference(windows: Sequence[Window], rules: Rules) -> tuple[Binary | None, Sequence[Window]]:

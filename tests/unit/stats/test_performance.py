@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from fairlead_operator.stats.aggregates import Binary
-from fairlead_operator.stats.performance import Finding, Rules, Window, allowed, judge
+from fairlead_operator.stats.performance import Finding, Rules, Window, allowed, judge, trace
 
 RULES = Rules(reference=Binary(1000, 50), margin=0.02, window_s=3600)
 
@@ -124,11 +124,8 @@ def test_on_average_a_false_alarm_takes_longer_than_the_threshold_says() -> None
 
 def first_alarm(errors: list[int], rules: Rules) -> int:
     """Return the first window at which there is an alarm, or how many there are."""
-    return next(
-        (
-            end
-            for end in range(1, len(errors))
-            if judge(windows(errors[:end]), rules).since_s is not None
-        ),
-        len(errors),
-    )
+    assert rules.reference is not None
+    limit = allowed(rules.reference, rules.margin)
+    found = trace(windows(errors), limit, rules.threshold)
+    alarms = (place for place, (_, since_s) in enumerate(found, 1) if since_s is not None)
+    return next(alarms, len(errors))
