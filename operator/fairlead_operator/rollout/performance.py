@@ -14,6 +14,9 @@ from fairlead_operator.api.times import write_instant
 if TYPE_CHECKING:  # it brings numpy and scipy
     from fairlead_operator.stats.performance import Finding
 
+_FEWEST = 100
+"""Fewer outcomes than this are no evidence that a model is well; they can be that it is not."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerformanceView:
@@ -47,6 +50,9 @@ def condition(view: PerformanceView) -> dict[str, Any]:
         return _condition("Unknown", reason, text)
     if found.reference is None or found.allowed is None:
         text = f"{found.count} outcomes have met their prediction, too few to measure others by"
+        return _condition("Unknown", Reason.TOO_FEW_OUTCOMES, text)
+    if found.count < _FEWEST and found.since_s is None:
+        text = f"{found.count} outcomes have met their prediction, too few to say anything"
         return _condition("Unknown", Reason.TOO_FEW_OUTCOMES, text)
     share = _percent(found.recent.successes, found.recent.count)
     text = (

@@ -148,6 +148,12 @@ async def test_too_few_outcomes_are_no_judgement() -> None:
     )
     assert (found["status"], found["reason"]) == ("Unknown", "TooFewOutcomes")
     assert found["message"].startswith("100 outcomes")
+    recorder.windows = [(0, 99, 5)]
+    found = performance.condition(await observed(PerformanceKeeper(recorder), 0))
+    assert found["reason"] == "TooFewOutcomes", "no evidence is not success"
+    recorder.windows = [(0, 99, 90)]
+    found = performance.condition(await observed(PerformanceKeeper(recorder), 0))
+    assert found["reason"] == "ErrorsIncreased"
 
 
 async def test_a_revision_that_records_nothing_says_so_and_nobody_is_asked() -> None:
