@@ -168,6 +168,10 @@ bench-drift: $(STAMP)  ## What counting drift costs a row, in memory and in thro
 bench-drift-decisions: $(STAMP)  ## How often drift alarms are false, and how soon right (simulated)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.decisions
 
+.PHONY: bench-performance
+bench-performance: $(STAMP)  ## How often the alarm on wrong predictions is false, and how soon right (simulated)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.outcomes
+
 .PHONY: bench-recorder
 bench-recorder: $(STAMP)  ## Outcomes per second on SQLite and PostgreSQL; a summary of ten million
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.recorder

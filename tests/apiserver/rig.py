@@ -119,6 +119,7 @@ class Rig:
             self._read_routers,
             self.drift,
             self._counted,
+            self.recorder,
         )
         facts = Facts(
             self.cluster, self.cache, self._ask_inputs, self._requests,

@@ -40,7 +40,14 @@ class Counting:
         return sum(arm["units"] for epoch in epochs for arm in epoch["arms"].values())
 
     def report(self, namespace: str, name: str, outcomes: Sequence[JSONObject]) -> Any:
-        """Send outcomes with a token of the namespace's own, as an application does."""
+        """Send an Experiment's outcomes with a token of the namespace's own."""
+        return self._post(namespace, f"experiments/{namespace}/{name}", outcomes)
+
+    def turned_out(self, namespace: str, name: str, outcomes: Sequence[JSONObject]) -> Any:
+        """Send the outcomes of a model's predictions, likewise."""
+        return self._post(namespace, f"modeldeployments/{namespace}/{name}", outcomes)
+
+    def _post(self, namespace: str, what: str, outcomes: Sequence[JSONObject]) -> Any:
         token = provider.kubectl(
             self._cluster.kubeconfig, "-n", namespace, "create", "token", "default",
             "--audience", AUDIENCE,
@@ -49,7 +56,7 @@ class Counting:
             self._cluster.kubeconfig, release.NAMESPACE, f"service/{NAME}", 8080
         ) as url:
             answer = httpx.post(
-                f"{url}/v1/experiments/{namespace}/{name}/outcomes",
+                f"{url}/v1/{what}/outcomes",
                 json={"outcomes": list(outcomes)},
                 headers={"Authorization": f"Bearer {token.strip()}"},
                 trust_env=False,

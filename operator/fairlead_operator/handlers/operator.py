@@ -44,6 +44,9 @@ async def run(settings: Settings) -> None:
         cluster = open_cluster.gated(lease)
         cache, metrics = Cache(), Metrics()
         scraper = Scraper()
+        recorder = Recorder(
+            settings.recorder_url, settings.recorder_token_file, settings.recorder_ca
+        )
         reconciler = Reconciler(
             cluster,
             cache,
@@ -52,9 +55,7 @@ async def run(settings: Settings) -> None:
             routers.reader(scraper),
             drift.reader(scraper),
             counting.Counter(scraper),
-        )
-        recorder = Recorder(
-            settings.recorder_url, settings.recorder_token_file, settings.recorder_ca
+            recorder,
         )
         facts = Facts(
             cluster,

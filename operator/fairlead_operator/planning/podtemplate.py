@@ -22,6 +22,21 @@ PRE_STOP_S = 15
 """Endpoints and proxies need a moment to forget a pod; until then it goes on answering."""
 DRAIN_S = 20
 _GRACE_S = PRE_STOP_S + DRAIN_S + 10
+_TOKEN_DIR = "/fairlead/recorder"  # noqa: S105 - a path
+_TOKEN_VOLUME: dict[str, Any] = {
+    "name": "recorder-token",
+    "projected": {
+        "sources": [
+            {
+                "serviceAccountToken": {
+                    "audience": "fairlead-recorder",
+                    "expirationSeconds": 3600,
+                    "path": "token",
+                }
+            }
+        ]
+    },
+}
 _STARTUP_PROBES = 300  # seconds that a model may take to load before the kubelet gives up
 
 
@@ -35,6 +50,7 @@ def pod_template(
     runtime: Mapping[str, Any],
     connection_age_s: float,
     private_redirects: bool = True,
+    predictions: str = "",
 ) -> dict[str, Any]:
     """Return the pod template of a revision, fit for the restricted Pod Security Standard.
 
@@ -48,6 +64,7 @@ def pod_template(
         connection_age_s: Age at which the server ends a connection, so that a moved address
             empties the old pods.
         private_redirects: Whether the fetch follows a redirect to an address that is not public.
+        predictions: URL of the recorder that takes its predictions; empty for nowhere.
     """
     origin = source(model)
     fetch = _fetch(name, revision_hash, image, model, origin.args, origin.mounts)
@@ -66,11 +83,14 @@ def pod_template(
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "initContainers": [fetch],
-        "containers": [_server(name, version, image, model, runtime, connection_age_s)],
+        "containers": [
+            _server(name, version, image, model, runtime, connection_age_s, predictions)
+        ],
         "volumes": [
             {"name": "model", "emptyDir": {"sizeLimit": _size_limit(model)}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
             *origin.volumes,
+            *([_TOKEN_VOLUME] if predictions else []),
         ],
         "topologySpreadConstraints": [
             {
@@ -146,6 +166,7 @@ def _server(
     model: Mapping[str, Any],
     runtime: Mapping[str, Any],
     connection_age_s: float,
+    predictions: str,
 ) -> dict[str, Any]:
     args = [
         "serve",
@@ -168,6 +189,10 @@ def _server(
     if model.get("profileUri"):
         # By name, so that one that could not be had is reported; one beside the model need not be.
         args += ["--profile", f"{MODEL_DIR}/{PROFILE_FILE}"]
+    if predictions:
+        share = int(runtime["recordPredictionsPercent"]) / 100
+        args += ["--prediction-log", predictions, "--prediction-log-share", f"{share:g}"]
+        args += ["--prediction-log-token-file", f"{_TOKEN_DIR}/token"]
     if runtime.get("threads"):
         args += ["--threads", str(runtime["threads"])]
     container: dict[str, Any] = {
@@ -191,6 +216,9 @@ def _server(
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - inside the pod
         ],
     }
+    if predictions:
+        mount = {"name": _TOKEN_VOLUME["name"], "mountPath": _TOKEN_DIR, "readOnly": True}
+        container["volumeMounts"].append(mount)
     environment = gpu.environment(runtime)
     if environment:
         container["env"] = environment

@@ -13,6 +13,7 @@ from fairlead_operator.api import duration
 from fairlead_operator.api.times import instant
 from fairlead_operator.api.v1alpha1 import ModelSpec, ObjectivesSpec, RuntimeSpec, ScalingSpec
 from fairlead_operator.api.v1alpha1.drift import DriftSpec
+from fairlead_operator.api.v1alpha1.performance import PerformanceSpec
 from fairlead_operator.api.v1alpha1.rollout import RolloutSpec, ValidationSpec
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
@@ -28,6 +29,7 @@ from fairlead_operator.rollout.plan import Plan, parse
 from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.rollout.revision import Revision, State, from_status
 from fairlead_operator.rollout.snapshot import Finding, Resolved, Snapshot
+from fairlead_operator.rollout.watching import Watching
 from fairlead_operator.stats.drift_rules import Rules
 
 _JOB_LABEL = "batch.kubernetes.io/job-name"
@@ -81,6 +83,7 @@ async def snapshot(
         objectives=objectives,
         plan=plan,
         drift=_drift(spec),
+        performance=_performance(spec),
         validation_spec=validation,
         router_always=isinstance(spec, Mapping) and spec.get("router") == "Always",
         neighbours=neighbourhood.neighbours(cache, resource, others),
@@ -184,6 +187,7 @@ _Kind = (
     | RolloutSpec
     | ValidationSpec
     | DriftSpec
+    | PerformanceSpec
 )
 
 
@@ -217,6 +221,17 @@ def _drift(spec: object) -> Rules:
         raise_after=given["raiseAfter"],
         clear_after=given["clearAfter"],
     )
+
+
+def _performance(spec: object) -> Watching | None:
+    if not isinstance(spec, Mapping) or spec.get("performance") is None:
+        return None
+    given = _part(PerformanceSpec, spec, "performance")
+    try:
+        duration.seconds(str(given["window"]))
+    except ValueError as error:
+        raise SpecError(f"spec.performance.window: {error}") from error
+    return Watching(spec=given)
 
 
 def _part(kind: type[_Kind], spec: Mapping[str, Any], name: str) -> _Part:

@@ -11,6 +11,7 @@ from fairlead_operator.rollout.plan import Plan
 from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.rollout.revision import Revision
 from fairlead_operator.rollout.view import Validation
+from fairlead_operator.rollout.watching import Watching
 from fairlead_operator.stats.drift_rules import DEFAULT, Rules
 from fairlead_operator.traffic.counts import Window
 from fairlead_operator.traffic.split import Split
@@ -99,6 +100,7 @@ class Snapshot:
         evidence: Counts of the rollout's step, where one is judged.
         quality: Comparisons of answers, likewise.
         drift: What `spec.drift` says.
+        performance: What `spec.performance` asks for; None where it does not.
         experiment: The split that an Experiment wants of this address.
         pinned: The revision that an Experiment measures.
     """
@@ -124,6 +126,7 @@ class Snapshot:
     evidence: Window | None = None
     quality: Quality | None = None
     drift: Rules = DEFAULT
+    performance: Watching | None = None
     experiment: Split | None = None
     pinned: Pinned | None = None
 

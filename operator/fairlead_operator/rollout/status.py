@@ -12,13 +12,15 @@ from fairlead_operator.api.times import write_instant
 from fairlead_operator.planning import names
 from fairlead_operator.rollout import diagnosis, reporting, sharing
 from fairlead_operator.rollout import drift as drifting
+from fairlead_operator.rollout import performance as performing
 from fairlead_operator.rollout.capacity import needed_replicas, satisfied
 from fairlead_operator.rollout.decide import Decision
 from fairlead_operator.rollout.drift import DriftView
+from fairlead_operator.rollout.performance import PerformanceView
 from fairlead_operator.rollout.revision import State, to_status
 from fairlead_operator.rollout.snapshot import Finding, Snapshot
 
-_MEASURED = ("replicas", "measuredAt")
+_MEASURED = ("replicas", "performance", "measuredAt")
 _MEASURED_OF_REVISION = ("replicas", "readyReplicas")
 
 
@@ -31,6 +33,7 @@ def compose(
     unaddressed: Finding | None = None,
     carried_out: bool = True,
     drift: DriftView | None = None,
+    performance: PerformanceView | None = None,
 ) -> dict[str, Any]:
     """Return the whole status.
 
@@ -42,6 +45,7 @@ def compose(
         unaddressed: Why there is no address of ours, where there is none.
         carried_out: False where nothing of the decision has been done yet.
         drift: What is known of drift; None where nothing is counted.
+        performance: What is known of predictions that turned out wrong; None where nobody asks.
     """
     before = snapshot.resource.get("status") or {}
     shown = decision.active or decision.wanted
@@ -79,6 +83,14 @@ def compose(
     elif not carried_out and before.get("drift"):
         status["drift"] = before["drift"]
         status["conditions"].append(drifting.present(before))
+    if performance is not None:
+        found = performing.condition(performance)
+        status |= performing.fields(performance)
+        status["conditions"] += dated([found], snapshot.resource, now)
+    elif not carried_out and performing.present(before):
+        status["conditions"].append(performing.present(before))
+        if "performance" in before:
+            status["performance"] = before["performance"]
     status["reason"] = next(
         c["reason"] for c in status["conditions"] if c["type"] == ConditionType.READY.value
     )
@@ -155,7 +167,7 @@ def notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Note]:
         label = f"revision {old[key]['name']} (version {old[key]['version']})"
         found.append(Note(reason="RevisionRemoved", message=f"{label} is no longer needed"))
     found += sharing.notes(before.get("traffic"), after.get("traffic"))
-    found += drifting.notes(before, after)
+    found += drifting.notes(before, after) + performing.notes(before, after)
     ready_before, ready = _ready(before), _ready(after)
     # Not the message: it may have a number in it that is another one with each look.
     told = ("status", "reason", "observedGeneration")
@@ -281,7 +293,7 @@ def _without_measured(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _measured(status: Mapping[str, Any]) -> list[Any]:
-    values: list[Any] = [status.get("replicas"), status.get("rollout")]
+    values: list[Any] = [status.get(each) for each in ("replicas", "performance", "rollout")]
     values += [condition.get("message") for condition in status.get("conditions") or ()]
     for entry in status.get("revisions") or ():
         values.extend(entry.get(field) for field in _MEASURED_OF_REVISION)

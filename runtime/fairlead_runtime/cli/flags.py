@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fairlead_runtime.cli import logs
 from fairlead_runtime.cli.options import (
     Options,
@@ -166,6 +168,11 @@ def register(commands: Commands) -> None:
         "stdout, a file, or an http:// or https:// URL that takes batches",
         default="off",
         metavar="WHERE",
+    )
+    options.add(
+        "--prediction-log-token-file",
+        "a file with a token that is sent to the URL, read anew for each batch",
+        kind=Path,
     )
     options.add(
         "--prediction-log-share", "share of the answers that are logged", kind=share, default=1.0

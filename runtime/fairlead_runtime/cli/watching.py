@@ -102,7 +102,11 @@ def _log_predictions(args: argparse.Namespace, model: ServedModel) -> None:
     except ValueError as error:
         raise WatchError(f"--prediction-log-redact: {error}") from None
     try:
-        target = HttpBatches(where) if "://" in where else Lines(where)
+        target = (
+            HttpBatches(where, token_file=args.prediction_log_token_file)
+            if "://" in where
+            else Lines(where)
+        )
     except ValueError as error:
         raise WatchError(f"--prediction-log: {error}") from None
     except OSError as error:
