@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 T = TypeVar("T")
 
 DEFAULT_RUNTIME_IMAGE = "fairlead/runtime:0.1.0"
+DEFAULT_GPU_RUNTIME_IMAGE = f"{DEFAULT_RUNTIME_IMAGE}-cuda"
 DEFAULT_ROUTER_IMAGE = "fairlead/router:0.1.0"
 
 
@@ -23,6 +24,7 @@ class Settings:
     Attributes:
         namespaces: Namespaces to watch; none means the whole cluster.
         runtime_image: Image of new revisions that name none.
+        gpu_runtime_image: The same, of those that ask for a GPU.
         router_image: Image of routers; new pods take it.
         lease_namespace: Namespace of the Lease.
         lease_name: Name of the Lease.
@@ -46,6 +48,7 @@ class Settings:
 
     namespaces: tuple[str, ...] = ()
     runtime_image: str = DEFAULT_RUNTIME_IMAGE
+    gpu_runtime_image: str = DEFAULT_GPU_RUNTIME_IMAGE
     router_image: str = DEFAULT_ROUTER_IMAGE
     lease_namespace: str = "default"
     lease_name: str = "fairlead-operator"
@@ -89,6 +92,10 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
     )
     parser.set_defaults(env_namespaces=names)
     flag("--runtime-image", str, DEFAULT_RUNTIME_IMAGE, "image of revisions that name none")
+    flag(
+        "--gpu-runtime-image", str, DEFAULT_GPU_RUNTIME_IMAGE,
+        "image of revisions that ask for nvidia.com/gpu and name none",
+    )  # fmt: skip
     flag("--router-image", str, DEFAULT_ROUTER_IMAGE, "image of routers: an Envoy")
     flag("--lease-namespace", str, _own_namespace(), "namespace of the Lease")
     flag("--lease-name", str, "fairlead-operator", "name of the Lease")
@@ -132,6 +139,7 @@ def from_arguments(args: argparse.Namespace) -> Settings:
     return Settings(
         namespaces=tuple(dict.fromkeys(namespaces)),
         runtime_image=args.runtime_image,
+        gpu_runtime_image=args.gpu_runtime_image,
         router_image=args.router_image,
         lease_namespace=args.lease_namespace,
         lease_name=args.lease_name,

@@ -76,6 +76,10 @@ app.kubernetes.io/component: recorder
 {{- end }}
 {{- end }}
 
+{{- define "fairlead.gpuRuntimeImage" -}}
+{{- default (printf "fairlead/runtime:%s-cuda" .Chart.AppVersion) .Values.gpuRuntimeImage }}
+{{- end }}
+
 {{- define "fairlead.runtimeImage" -}}
 {{- default (printf "fairlead/runtime:%s" .Chart.AppVersion) .Values.runtimeImage }}
 {{- end }}

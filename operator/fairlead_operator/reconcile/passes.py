@@ -81,6 +81,7 @@ class Reconciler:
         )
         self._settled = Settled(
             runtime_image=settings.runtime_image,
+            gpu_runtime_image=settings.gpu_runtime_image,
             router_image=settings.router_image,
             settle_s=settings.settle_s,
             cluster_domain=settings.cluster_domain,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from fairlead_operator.planning import gpu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,6 +15,7 @@ class Settled:
 
     Attributes:
         runtime_image: Image of revisions that name none.
+        gpu_runtime_image: The same, of those that ask for a GPU.
         router_image: Image of routers.
         drain_s: Seconds for which a replaced revision keeps its pods.
         connection_age_s: Age at which runtime and router end a connection.
@@ -20,9 +25,15 @@ class Settled:
     """
 
     runtime_image: str
+    gpu_runtime_image: str = "fairlead/runtime:0.1.0-cuda"
     router_image: str = "fairlead/router:0.1.0"
     drain_s: float
     connection_age_s: float
     settle_s: float = 75.0
     cluster_domain: str = "cluster.local"
     recorder: str | None = None
+
+    def image(self, runtime: Mapping[str, Any]) -> str:
+        """Return the image of a new revision: what `spec.runtime` names, or else what fits it."""
+        default = self.gpu_runtime_image if gpu.wanted(runtime) else self.runtime_image
+        return str(runtime.get("image") or default)
