@@ -14,6 +14,7 @@ from cluster.controlplane import ControlPlane
 from fairlead_operator.evidence.direct import Pods
 from fairlead_operator.kube.kinds import CHILDREN, MODEL_DEPLOYMENT
 from fairlead_operator.reconcile.counting import Counted
+from fairlead_operator.rollout.quality import Compared
 from fairlead_operator.traffic.counts import Counts, Window
 from tests.apiserver.api import JSON, Api, a_model
 from tests.apiserver.kubelet import DIGEST, Kubelet
@@ -48,6 +49,8 @@ class Cluster:
         self.routers = PlayedRouters(api, rig.namespace)
         self.seconds = 0.0
         self.bad = False
+        self.asking = True
+        """Whether anybody sends requests."""
         self.since: dt.datetime | None = None
         self.asked = 0
         rig.routers, rig.count = self.routers, self.count
@@ -56,18 +59,23 @@ class Cluster:
         self, address: str, pods: Pods | None, since: dt.datetime, *, compare: bool
     ) -> Counted | None:
         assert address.endswith("/fraud")
-        assert not compare
         if pods is None:
             self.since = None
             return None
         self.asked += 1
         if self.since is None or self.since < since:
             self.since = max(since, later(self.seconds))
-        grown = int((later(self.seconds) - self.since).total_seconds() * 500)
+        grown = int((later(self.seconds) - self.since).total_seconds() * 500 * self.asking)
         mine = some(grown, errors=grown // 2 if self.bad else 0)
-        arms: dict[str, Counts] = {pods.keys[0]: some(grown), pods.keys[1]: mine}
-        window = Window(begin=self.since, end=later(self.seconds), arms=arms)
-        return Counted(window=window)
+        end, (stable, candidate) = later(self.seconds), pods.keys[:2]
+        if compare:
+            # Only copies so far: nobody gets the candidate's answers.
+            window = Window(
+                begin=self.since, end=end, arms={stable: some(grown)}, mirrored={candidate: mine}
+            )
+            return Counted(window=window, mirror=Compared(pairs=grown, differing=0, end=end))
+        arms: dict[str, Counts] = {stable: some(grown), candidate: mine}
+        return Counted(window=Window(begin=self.since, end=end, arms=arms))
 
     async def go(self, seconds: float = 0.0) -> JSON:
         """Let time pass, run passes until nothing changes, and return the resource."""
@@ -83,9 +91,19 @@ class Cluster:
     async def phase(self) -> str:
         return str(((await self.model())["status"].get("rollout") or {}).get("phase", "none"))
 
-    async def first(self) -> str:
+    async def step(self) -> str:
+        """Return the column STEP."""
+        return str((await self.model())["status"].get("step", ""))
+
+    async def say(self, verb: str) -> None:
+        """Annotate the resource with an imperative for the revision that the rollout is about."""
+        value = (await self.model())["status"]["rollout"]["hash"]
+        note = {"metadata": {"annotations": {f"fairlead.dev/{verb}": value}}}
+        await self.api.merge(MODEL_DEPLOYMENT, self.rig.namespace, "fraud", note)
+
+    async def first(self, **spec: Any) -> str:
         """Serve version 1, validated; return its revision's name."""
-        await self.api.create(MODEL_DEPLOYMENT, self.rig.namespace, a_model(**SPEC))
+        await self.api.create(MODEL_DEPLOYMENT, self.rig.namespace, a_model(**{**SPEC, **spec}))
         await self.go()
         name = self.rig.revision("1")
         await self.kubelet.tries(f"{name}-validate", 0, PASSED)
