@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from fairlead_operator.planning import network
+from fairlead_operator.planning.network import Policies
+
 T = TypeVar("T")
 
 DEFAULT_RUNTIME_IMAGE = "fairlead/runtime:0.1.0"
@@ -43,6 +46,9 @@ class Settings:
         health_port: Port of `/healthz` and `/readyz`.
         metrics_port: Port of `/metrics`.
         workers: Passes that may run at the same time, each over another resource.
+        network_policies: Who may talk to the pods of models and routers; None makes no policies.
+        private_redirects: Whether new revisions' fetches follow a redirect to an address that is
+            not public.
         log_level: `debug`, `info`, `warning` or `error`.
     """
 
@@ -64,6 +70,8 @@ class Settings:
     health_port: int = 8081
     metrics_port: int = 9090
     workers: int = 4
+    network_policies: Policies | None = None
+    private_redirects: bool = True
     log_level: str = "info"
 
 
@@ -115,6 +123,14 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
     flag("--health-port", int, 8081, "port of /healthz and /readyz")
     flag("--metrics-port", int, 9090, "port of /metrics")
     flag("--workers", int, 4, "passes that may run side by side")
+    flag(
+        "--network-policies", str, "off",
+        "off, on, or JSON with peers: a NetworkPolicy for the pods of each model and router",
+    )  # fmt: skip
+    flag(
+        "--private-redirects", str, "allow",
+        "allow or deny: whether a fetch follows a redirect to an address that is not public",
+    )  # fmt: skip
     flag("--log-level", str, "info", "debug, info, warning or error")
 
 
@@ -133,9 +149,15 @@ def from_arguments(args: argparse.Namespace) -> Settings:
             raise ValueError(f"--{name.replace('_', '-')} must not be negative")
     if args.log_level.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("--log-level must be debug, info, warning or error")
+    if args.private_redirects not in ("allow", "deny"):
+        raise ValueError("--private-redirects must be allow or deny")
     url = urlsplit(args.recorder_url)
     if args.recorder_url and (url.scheme not in ("http", "https") or not url.hostname):
         raise ValueError("--recorder-url must be a URL such as http://fairlead-recorder:8080")
+    try:
+        policies = network.parse(args.network_policies)
+    except ValueError as error:
+        raise ValueError(f"--network-policies {error}") from error
     return Settings(
         namespaces=tuple(dict.fromkeys(namespaces)),
         runtime_image=args.runtime_image,
@@ -156,6 +178,8 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         health_port=args.health_port,
         metrics_port=args.metrics_port,
         workers=args.workers,
+        network_policies=policies,
+        private_redirects=args.private_redirects == "allow",
         log_level=args.log_level.lower(),
     )
 

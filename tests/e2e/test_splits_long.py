@@ -12,7 +12,7 @@ from cluster import provider, release
 from cluster.node import Node
 from fairlead_operator.traffic.states import State
 from fairlead_runtime.contract import assignment
-from tests.e2e.conftest import VALUES
+from tests.e2e import sharing
 from tests.e2e.splits import USERS, Address, check_shares, failed
 from tests.e2e.world import until
 
@@ -182,7 +182,7 @@ def test_cycles_with_the_ages_of_real_life_lose_no_request(address: Address) -> 
             for winner in "21":
                 address.cycle(winner, hold_s=20)
     finally:
-        release.install(world.cluster, *VALUES, names=world.images)
+        release.install(world.cluster, *sharing.values(world.cluster), names=world.images)
     assert failed(answers) == []
     check_shares(answers, address.windows)
     _tell(address)

@@ -70,7 +70,8 @@ def collector(folder: Path) -> Iterator[Collector]:
             with contextlib.suppress(httpx.TransportError):
                 httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
                 break
-            assert process.poll() is None and time.monotonic() < end
+            assert process.poll() is None
+            assert time.monotonic() < end
             time.sleep(0.05)
         yield Collector(port, file)
     finally:

@@ -34,6 +34,7 @@ def pod_template(
     model: Mapping[str, Any],
     runtime: Mapping[str, Any],
     connection_age_s: float,
+    private_redirects: bool = True,
 ) -> dict[str, Any]:
     """Return the pod template of a revision, fit for the restricted Pod Security Standard.
 
@@ -46,8 +47,13 @@ def pod_template(
         runtime: `spec.runtime` as JSON.
         connection_age_s: Age at which the server ends a connection, so that a moved address
             empties the old pods.
+        private_redirects: Whether the fetch follows a redirect to an address that is not public.
     """
     origin = source(model)
+    fetch = _fetch(name, revision_hash, image, model, origin.args, origin.mounts)
+    if not private_redirects:
+        denied = {"name": "FAIRLEAD_PRIVATE_REDIRECTS", "value": "deny"}
+        fetch["env"] = [*fetch.get("env", ()), denied]
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -59,7 +65,7 @@ def pod_template(
             "fsGroup": UID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "initContainers": [_fetch(name, revision_hash, image, model, origin.args, origin.mounts)],
+        "initContainers": [fetch],
         "containers": [_server(name, version, image, model, runtime, connection_age_s)],
         "volumes": [
             {"name": "model", "emptyDir": {"sizeLimit": _size_limit(model)}},

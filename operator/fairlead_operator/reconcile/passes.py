@@ -88,6 +88,8 @@ class Reconciler:
             recorder=settings.recorder_exposures or None,
             drain_s=settings.drain_s,
             connection_age_s=settings.connection_age_s,
+            network_policies=settings.network_policies,
+            private_redirects=settings.private_redirects,
         )
 
     async def refresh(self, key: Key) -> None:

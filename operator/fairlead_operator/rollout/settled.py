@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead_operator.planning import gpu
+from fairlead_operator.planning.network import Policies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,9 @@ class Settled:
         settle_s: Seconds from the flip to the router until a split begins.
         cluster_domain: What every Service's DNS name ends with.
         recorder: `host:port` at which the recorder takes exposures; None where there is none.
+        network_policies: Who may talk to whom; None where nobody is to be kept out by us.
+        private_redirects: Whether a fetch follows an http(s) redirect to an address that is not
+            public.
     """
 
     runtime_image: str
@@ -32,6 +36,8 @@ class Settled:
     settle_s: float = 75.0
     cluster_domain: str = "cluster.local"
     recorder: str | None = None
+    network_policies: Policies | None = None
+    private_redirects: bool = True
 
     def image(self, runtime: Mapping[str, Any]) -> str:
         """Return the image of a new revision: what `spec.runtime` names, or else what fits it."""

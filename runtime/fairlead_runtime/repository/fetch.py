@@ -61,6 +61,7 @@ def fetch(
     secret_dir: Path | None = None,
     profile_uri: str | None = None,
     profile_source_dir: Path | None = None,
+    private_redirects: bool = True,
     patience: transfer.Patience | None = None,
     progress: transfer.Progress | None = None,
 ) -> Fetched:
@@ -80,6 +81,7 @@ def fetch(
         profile_uri: Where its drift profile is; where it cannot be had, `profile.problem` says why
             and the model is fetched all the same. Without it, what lies beside the model is taken.
         profile_source_dir: Where the claim or the ConfigMap of that URI is mounted.
+        private_redirects: Whether an http(s) redirect may lead to an address that is not public.
         patience: How long a source is waited for.
         progress: Is told how many bytes there are; the log is, without one.
 
@@ -96,6 +98,7 @@ def fetch(
                 limit_bytes=max_size_mib << 20,
                 source_dir=source_dir,
                 secret_dir=secret_dir,
+                private_redirects=private_redirects,
                 patience=patience or transfer.Patience(),
                 progress=progress or transfer.logged(),
             )

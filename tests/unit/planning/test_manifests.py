@@ -51,6 +51,22 @@ def test_a_secret_is_mounted_for_the_fetch_only() -> None:
     assert "secret" not in {m["name"] for m in spec["containers"][0]["volumeMounts"]}
 
 
+def test_private_redirects_are_denied_to_the_fetch_beside_what_it_has() -> None:
+    def variables(private_redirects: bool) -> list[str]:
+        template = pod_template(
+            name="fraud", revision_hash=HASH, version="7", image="runtime:1", model=MODEL,
+            runtime={}, connection_age_s=60.0, private_redirects=private_redirects,
+        )  # fmt: skip
+        [fetch], [server] = template["spec"]["initContainers"], template["spec"]["containers"]
+        assert "env" not in server
+        return [each["name"] for each in fetch["env"]]
+
+    assert variables(private_redirects=True) == ["FAIRLEAD_MODEL_DIGEST"]
+    assert variables(private_redirects=False) == [
+        "FAIRLEAD_MODEL_DIGEST", "FAIRLEAD_PRIVATE_REDIRECTS"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("uri", ["s3://models/fraud/7/", "gs://m/k.onnx", "az://c/k.onnx"])
 def test_an_object_store_needs_no_volume_but_its_secret(uri: str) -> None:
     spec = a_template(uri=uri, secretName="keys")["spec"]
