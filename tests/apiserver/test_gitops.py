@@ -21,8 +21,8 @@ from tests.apiserver.api import JSON, Api, a_model, condition
 from tests.apiserver.experimenting import INPUTS, Trial, an_experiment, one_in
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.rig import SETTINGS, Rig
+from tests.apiserver.rolling import PASSED, SLOW, SPEC, Cluster
 from tests.apiserver.story import change, selected
-from tests.apiserver.test_rollouts import PASSED, SLOW, SPEC, Cluster
 from tests.builders import later
 from tests.recorder.process import Recorder, recorder
 from tests.unit.rollout.rolling import some
