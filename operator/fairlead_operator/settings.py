@@ -38,6 +38,9 @@ class Settings:
         recorder_exposures: `host:port` at which it takes the routers' exposures; by default port
             4318 of the same host.
         recorder_token_file: A file with a token for it, read anew for each request.
+        tracing_endpoint: `http://host:port` of a collector that takes OTLP over HTTP; empty where
+            nothing is traced.
+        tracing_share: Share of the requests that are traced where no caller has decided.
         health_port: Port of `/healthz` and `/readyz`.
         metrics_port: Port of `/metrics`.
         workers: Passes that may run at the same time, each over another resource.
@@ -58,6 +61,8 @@ class Settings:
     recorder_url: str = ""
     recorder_exposures: str = ""
     recorder_token_file: str = ""
+    tracing_endpoint: str = ""
+    tracing_share: float = 1.0
     health_port: int = 8081
     metrics_port: int = 9090
     workers: int = 4
@@ -105,6 +110,11 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
         "host:port at which the recorder takes exposures, if not port 4318 of the same host",
     )  # fmt: skip
     flag("--recorder-token-file", str, "", "file with a token for the recorder")
+    flag(
+        "--tracing-endpoint", str, "",
+        "http://host:port of a collector to which routers and new revisions send traces by OTLP",
+    )  # fmt: skip
+    flag("--tracing-share", float, 1.0, "share of the requests traced where no caller decided")
     flag("--health-port", int, 8081, "port of /healthz and /readyz")
     flag("--metrics-port", int, 9090, "port of /metrics")
     flag("--workers", int, 4, "passes that may run side by side")
@@ -145,11 +155,29 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         recorder_exposures=args.recorder_exposures
         or (f"{url.hostname}:4318" if url.hostname else ""),
         recorder_token_file=args.recorder_token_file,
+        tracing_endpoint=_collector(args.tracing_endpoint),
+        tracing_share=_share(args.tracing_share),
         health_port=args.health_port,
         metrics_port=args.metrics_port,
         workers=args.workers,
         log_level=args.log_level.lower(),
     )
+
+
+def _collector(url: str) -> str:
+    """Return a collector's URL without a path: the router and the runtime add their own."""
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+        raise ValueError(f"--tracing-endpoint must be http://host:port without a path, not {url!r}")
+    return f"http://{parts.hostname}:{parts.port or 4318}"
+
+
+def _share(share: float) -> float:
+    if not 0 < share <= 1:
+        raise ValueError(f"--tracing-share must be above 0 and at most 1, not {share:g}")
+    return share
 
 
 def _own_namespace() -> str:

@@ -6,7 +6,7 @@ no model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairlead_operator.planning import names
@@ -33,6 +33,7 @@ def pod_template(
     model: Mapping[str, Any],
     runtime: Mapping[str, Any],
     connection_age_s: float,
+    tracing: tuple[str, float] = ("", 1.0),
 ) -> dict[str, Any]:
     """Return the pod template of a revision, fit for the restricted Pod Security Standard.
 
@@ -45,6 +46,8 @@ def pod_template(
         runtime: `spec.runtime` as JSON.
         connection_age_s: Age at which the server ends a connection, so that a moved address
             empties the old pods.
+        tracing: URL of a collector of traces, empty for none, and the share that is traced; a
+            variable of the same name in `spec.runtime.env` wins.
     """
     origin = source(model)
     spec: dict[str, Any] = {
@@ -59,7 +62,7 @@ def pod_template(
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "initContainers": [_fetch(name, revision_hash, image, model, origin.args, origin.mounts)],
-        "containers": [_server(name, version, image, runtime, connection_age_s)],
+        "containers": [_server(name, version, image, runtime, connection_age_s, tracing)],
         "volumes": [
             {"name": "model", "emptyDir": {"sizeLimit": _size_limit(model)}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
@@ -133,7 +136,12 @@ def _fetch(
 
 
 def _server(
-    name: str, version: str, image: str, runtime: Mapping[str, Any], connection_age_s: float
+    name: str,
+    version: str,
+    image: str,
+    runtime: Mapping[str, Any],
+    connection_age_s: float,
+    tracing: tuple[str, float],
 ) -> dict[str, Any]:
     args = [
         "serve",
@@ -176,9 +184,21 @@ def _server(
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - inside the pod
         ],
     }
-    if runtime.get("env"):
-        container["env"] = runtime["env"]
+    env = [*_tracing(runtime.get("env") or (), *tracing), *(runtime.get("env") or ())]
+    if env:
+        container["env"] = env
     return container
+
+
+def _tracing(
+    given: Sequence[Mapping[str, Any]], endpoint: str, share: float
+) -> list[dict[str, str]]:
+    """Return the variables by which the runtime traces, but for those that the user has set."""
+    if not endpoint:
+        return []
+    theirs = {each["name"] for each in given}
+    ours = {"FAIRLEAD_OTLP_ENDPOINT": endpoint, "FAIRLEAD_TRACE_SHARE": f"{share:g}"}
+    return [{"name": key, "value": value} for key, value in ours.items() if key not in theirs]
 
 
 def _resources(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -85,6 +85,8 @@ class Reconciler:
             settle_s=settings.settle_s,
             cluster_domain=settings.cluster_domain,
             recorder=settings.recorder_exposures or None,
+            tracing_endpoint=settings.tracing_endpoint,
+            tracing_share=settings.tracing_share,
             drain_s=settings.drain_s,
             connection_age_s=settings.connection_age_s,
         )

@@ -99,6 +99,7 @@ def _rendered(snapshot: Snapshot, revision: Revision, settled: Settled) -> dict[
         model=revision.model,
         runtime=revision.runtime,
         connection_age_s=settled.connection_age_s,
+        tracing=(settled.tracing_endpoint, settled.tracing_share),
     )
 
 

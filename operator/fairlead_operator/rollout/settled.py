@@ -17,6 +17,8 @@ class Settled:
         settle_s: Seconds from the flip to the router until a split begins.
         cluster_domain: What every Service's DNS name ends with.
         recorder: `host:port` at which the recorder takes exposures; None where there is none.
+        tracing_endpoint: `http://host:port` of a collector of traces; empty where there is none.
+        tracing_share: Share of the requests that are traced where no caller has decided.
     """
 
     runtime_image: str
@@ -26,3 +28,5 @@ class Settled:
     settle_s: float = 75.0
     cluster_domain: str = "cluster.local"
     recorder: str | None = None
+    tracing_endpoint: str = ""
+    tracing_share: float = 1.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead_operator.traffic.clusters import METADATA
+from fairlead_operator.traffic.clusters import METADATA, receiver
 from fairlead_operator.traffic.split import Recorded, Settings
 from fairlead_runtime.contract import names
 
@@ -60,27 +60,4 @@ def access_log(recorder: str) -> Json:
 
 def clusters(settings: Settings) -> list[Json]:
     """Return the cluster of the recorder, where there is one. It stays while splits come and go."""
-    if settings.recorder is None:
-        return []
-    host, _, port = settings.recorder.rpartition(":")
-    address = {"socket_address": {"address": host, "port_value": int(port)}}
-    return [
-        {
-            "name": CLUSTER,
-            "cluster_type": {
-                "name": "envoy.cluster.strict_dns",
-                "typed_config": {
-                    "@type": f"{_TYPE}.extensions.clusters.dns.v3.DnsCluster",
-                    "dns_lookup_family": "V4_PREFERRED",
-                    "dns_refresh_rate": "5s",
-                    "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "5s"},
-                    "respect_dns_ttl": False,
-                },
-            },
-            "connect_timeout": "2s",
-            "load_assignment": {
-                "cluster_name": CLUSTER,
-                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-            },
-        }
-    ]
+    return [] if settings.recorder is None else [receiver(CLUSTER, settings.recorder)]
