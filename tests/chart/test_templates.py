@@ -125,7 +125,8 @@ def test_defaults_are_the_operators_own() -> None:
     alone = settings.from_arguments(parser.parse_args([]))
     for name in (
         "namespaces", "runtime_image", "router_image", "resync_s", "drain_s",
-        "tracing_endpoint", "tracing_share", "connection_age_s", "health_port", "metrics_port", "workers", "log_level",
+        "tracing_endpoint", "tracing_share", "connection_age_s", "health_port", "metrics_port",
+        "workers", "log_level",
     ):  # fmt: skip
         assert getattr(given, name) == getattr(alone, name), name
 
