@@ -6,7 +6,7 @@ no model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairlead_operator.planning import gpu, names
@@ -51,6 +51,7 @@ def pod_template(
     connection_age_s: float,
     private_redirects: bool = True,
     predictions: str = "",
+    tracing: tuple[str, float] = ("", 1.0),
 ) -> dict[str, Any]:
     """Return the pod template of a revision, fit for the restricted Pod Security Standard.
 
@@ -65,6 +66,8 @@ def pod_template(
             empties the old pods.
         private_redirects: Whether the fetch follows a redirect to an address that is not public.
         predictions: URL of the recorder that takes its predictions; empty for nowhere.
+        tracing: URL of a collector of traces, empty for none, and the share that is traced; a
+            variable of the same name in `spec.runtime.env` wins.
     """
     origin = source(model)
     fetch = _fetch(name, revision_hash, image, model, origin.args, origin.mounts)
@@ -84,7 +87,7 @@ def pod_template(
         },
         "initContainers": [fetch],
         "containers": [
-            _server(name, version, image, model, runtime, connection_age_s, predictions)
+            _server(name, version, image, model, runtime, connection_age_s, predictions, tracing)
         ],
         "volumes": [
             {"name": "model", "emptyDir": {"sizeLimit": _size_limit(model)}},
@@ -167,6 +170,7 @@ def _server(
     runtime: Mapping[str, Any],
     connection_age_s: float,
     predictions: str,
+    tracing: tuple[str, float],
 ) -> dict[str, Any]:
     args = [
         "serve",
@@ -219,10 +223,21 @@ def _server(
     if predictions:
         mount = {"name": _TOKEN_VOLUME["name"], "mountPath": _TOKEN_DIR, "readOnly": True}
         container["volumeMounts"].append(mount)
-    environment = gpu.environment(runtime)
+    environment = [*_tracing(runtime.get("env") or (), *tracing), *gpu.environment(runtime)]
     if environment:
         container["env"] = environment
     return container
+
+
+def _tracing(
+    given: Sequence[Mapping[str, Any]], endpoint: str, share: float
+) -> list[dict[str, str]]:
+    """Return the variables by which the runtime traces, but for those that the user has set."""
+    if not endpoint:
+        return []
+    theirs = {each["name"] for each in given}
+    ours = {"FAIRLEAD_OTLP_ENDPOINT": endpoint, "FAIRLEAD_TRACE_SHARE": f"{share:g}"}
+    return [{"name": key, "value": value} for key, value in ours.items() if key not in theirs]
 
 
 def _resources(given: Mapping[str, Any]) -> dict[str, Any]:

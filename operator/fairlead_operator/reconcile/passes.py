@@ -92,6 +92,8 @@ class Reconciler:
             recorder=settings.recorder_exposures or None,
             recorder_ca=settings.recorder_ca,
             recorder_url=settings.recorder_url,
+            tracing_endpoint=settings.tracing_endpoint,
+            tracing_share=settings.tracing_share,
             drain_s=settings.drain_s,
             connection_age_s=settings.connection_age_s,
             network_policies=settings.network_policies,

@@ -125,6 +125,7 @@ def _rendered(snapshot: Snapshot, revision: Revision, settled: Settled) -> dict[
         connection_age_s=settled.connection_age_s,
         private_redirects=settled.private_redirects,
         predictions=_predictions(snapshot, revision, settled),
+        tracing=(settled.tracing_endpoint, settled.tracing_share),
     )
 
 

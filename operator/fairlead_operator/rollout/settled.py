@@ -24,6 +24,8 @@ class Settled:
         cluster_domain: What every Service's DNS name ends with.
         recorder_url: Where the recorder is; empty where there is none.
         recorder: `host:port` at which the recorder takes exposures; None where there is none.
+        tracing_endpoint: `http://host:port` of a collector of traces; empty where there is none.
+        tracing_share: Share of the requests that are traced where no caller has decided.
         recorder_ca: Whom the recorder's certificate is from (PEM); empty where it has none.
         network_policies: Who may talk to whom; None where nobody is to be kept out by us.
         private_redirects: Whether a fetch follows an http(s) redirect to an address that is not
@@ -39,6 +41,8 @@ class Settled:
     cluster_domain: str = "cluster.local"
     recorder_url: str = ""
     recorder: str | None = None
+    tracing_endpoint: str = ""
+    tracing_share: float = 1.0
     recorder_ca: str = ""
     network_policies: Policies | None = None
     private_redirects: bool = True
