@@ -103,9 +103,10 @@ test-node: $(STAMP)  ## The part of `make test` that needs a node, and what take
 	$(PY) -m pytest $(PYTEST) tests/e2e -m "not slow"
 
 .PHONY: test-integrations
-test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, PostgreSQL, splits for an hour
+test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, PostgreSQL, Argo CD, splits for an hour
 	$(PY) -m pytest $(PYTEST) tests/functional -m slow
 	$(PY) -m pytest $(PYTEST) tests/router
+	$(PY) -m pytest $(PYTEST) tests/gitops
 	$(PY) -m pytest $(PYTEST) tests/e2e -m slow
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "slow or postgresql"
 
