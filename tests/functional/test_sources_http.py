@@ -48,7 +48,9 @@ def reason(tmp_path: Path) -> str:
 
 
 def ranges(store: WebStore) -> list[tuple[str | None, str | None]]:
-    return [(headers.get("Range"), headers.get("If-Range")) for _, headers in store.asked]
+    """Return what was asked for of the model."""
+    asked = [headers for path, headers in store.asked if path == PATH]
+    return [(headers.get("Range"), headers.get("If-Range")) for headers in asked]
 
 
 def test_a_truncated_answer_is_taken_up_where_it_ended(store: WebStore, tmp_path: Path) -> None:
@@ -266,3 +268,25 @@ def test_serve_of_a_uri_serves_what_it_fetched(store: WebStore, tmp_path: Path) 
         process.terminate()
     assert answer.status_code == 200
     assert process.returncode == 0
+
+
+def test_a_profile_beside_the_model_comes_along_and_another_only_where_it_is_asked_for(
+    store: WebStore, tmp_path: Path
+) -> None:
+    def profile() -> str:
+        return (tmp_path / "out" / "profile.json").read_text()
+
+    folder = PATH.rpartition("/")[0]
+    store.answers[PATH] = [whole(OLD)]
+    store.answers[f"{folder}/profile.json"] = [whole(b'{"beside": 1}')]
+    store.answers["/other.json"] = [whole(b'{"other": 1}')]
+    assert fetch(store, tmp_path, path=f"{PATH}?signature=abc").status == 0
+    assert profile() == '{"beside": 1}'
+    assert fetch(store, tmp_path, "--profile-uri", f"{store.url}/other.json").status == 0
+    assert profile() == '{"other": 1}'
+    done = fetch(store, tmp_path, "--profile-uri", f"{store.url}/gone.json")
+    assert done.status == 0
+    found = {path.name: path.read_text(errors="replace") for path in (tmp_path / "out").iterdir()}
+    assert found.keys() == {"model.onnx", "profile.problem"}
+    assert found["profile.problem"].startswith("SourceNotFound: ")
+    assert "gone.json" in done.err

@@ -11,6 +11,7 @@ from typing import Any
 
 from fairlead_operator.planning import gpu, names
 from fairlead_operator.planning.source import MODEL_DIR, source
+from fairlead_runtime.contract.drift_names import PROFILE_FILE
 
 HTTP_PORT = 8080
 GRPC_PORT = 9000
@@ -59,7 +60,7 @@ def pod_template(
             "seccompProfile": {"type": "RuntimeDefault"},
         },
         "initContainers": [_fetch(name, revision_hash, image, model, origin.args, origin.mounts)],
-        "containers": [_server(name, version, image, runtime, connection_age_s)],
+        "containers": [_server(name, version, image, model, runtime, connection_age_s)],
         "volumes": [
             {"name": "model", "emptyDir": {"sizeLimit": _size_limit(model)}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
@@ -133,7 +134,12 @@ def _fetch(
 
 
 def _server(
-    name: str, version: str, image: str, runtime: Mapping[str, Any], connection_age_s: float
+    name: str,
+    version: str,
+    image: str,
+    model: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    connection_age_s: float,
 ) -> dict[str, Any]:
     args = [
         "serve",
@@ -153,6 +159,9 @@ def _server(
         "--max-connection-age-s",
         f"{connection_age_s:g}",
     ]
+    if model.get("profileUri"):
+        # By name, so that one that could not be had is reported; one beside the model need not be.
+        args += ["--profile", f"{MODEL_DIR}/{PROFILE_FILE}"]
     if runtime.get("threads"):
         args += ["--threads", str(runtime["threads"])]
     container: dict[str, Any] = {

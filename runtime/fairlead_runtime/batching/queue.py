@@ -13,13 +13,15 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Protocol
 
+from fairlead_runtime.batching.pending import Pending
 from fairlead_runtime.batching.plan import Lanes, shape_key
 from fairlead_runtime.batching.probe import INLINE_LIMIT_S, Profile
 from fairlead_runtime.batching.run import Ran, run
 from fairlead_runtime.batching.settings import Choice, Mode, Settings
+from fairlead_runtime.batching.traced import Traced, Tracer
 from fairlead_runtime.engine.session import Engine
 from fairlead_runtime.protocol.errors import DeadlineError, NotReadyError, OverloadedError
-from fairlead_runtime.protocol.types import DATATYPES, InferRequest, InferResponse
+from fairlead_runtime.protocol.types import DATATYPES, InferRequest
 
 log = logging.getLogger(__name__)
 _LARGE = 2.0  # a request is no batch for the loop where it takes this many times the limit
@@ -44,20 +46,32 @@ class Observer(Protocol):
         """Note a batch that failed and was run request by request."""
 
 
-class _Item:
-    __slots__ = ("arrived", "future", "request", "rows", "size", "timer")
+class _Item(Pending):
+    """A request in the queue, and the answer to it."""
 
-    def __init__(
-        self,
-        request: InferRequest,
-        rows: int,
-        size: int,
-        future: asyncio.Future[InferResponse],
-        now: float,
-    ) -> None:
-        self.request, self.rows, self.size = request, rows, size
-        self.future, self.arrived = future, now
-        self.timer: asyncio.TimerHandle | None = None
+    __slots__ = ("arrived", "leave", "request", "rows", "size", "timer")
+
+    arrived: float
+    leave: Callable[[_Item, str], None]
+    request: InferRequest
+    rows: int  # -1 where it waits no longer
+    size: int
+    timer: asyncio.TimerHandle | None
+
+    def cancel(self, msg: object = None) -> bool:
+        """Nobody waits for the answer any more: what has not begun is not run."""
+        cancelled = super().cancel(msg)
+        if cancelled:
+            self.end_timer()
+            if self.rows >= 0:
+                # It is skipped when its turn comes; its place is free at once.
+                self.leave(self, "cancelled")
+        return cancelled
+
+    def end_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 class Batcher:
@@ -73,7 +87,9 @@ class Batcher:
         pool: Executor,
         observer: Observer,
         clock: Callable[[], float] = time.monotonic,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._engine, self._settings = engine, settings
         self._pool, self._observer, self._clock = pool, observer, clock
         self._order = tuple(spec.name for spec in engine.signature.inputs)
@@ -98,8 +114,8 @@ class Batcher:
         """How many requests wait."""
         return self._waiting
 
-    async def infer(self, request: InferRequest) -> InferResponse:
-        """Answer a request.
+    def infer(self, request: InferRequest) -> Pending:
+        """Take a request; its answer is to be awaited, which raises what is said here as well.
 
         Raises:
             OverloadedError: Too many are waiting.
@@ -118,17 +134,7 @@ class Batcher:
             self._observer.dropped("queue_full")
             held = self._waiting_bytes
             raise OverloadedError(self._waiting, self._retry_after_s(), size=held)
-        item = self._admit(request, size, now)
-        try:
-            return await item.future
-        except asyncio.CancelledError:
-            # Where it still waits it is skipped when its turn comes; its place is free at once.
-            if item.rows >= 0:
-                self._leave(item, "cancelled")
-            raise
-        finally:
-            if item.timer is not None:
-                item.timer.cancel()
+        return self._admit(request, size, now)
 
     def _size(self, request: InferRequest) -> int:
         size = 0
@@ -141,7 +147,10 @@ class Batcher:
     def _admit(self, request: InferRequest, size: int, now: float) -> _Item:
         found = shape_key(request, self._order) if self._merge else None
         key, rows = found if found is not None else (None, 1)
-        item = _Item(request, rows, size, self._loop.create_future(), now)
+        item = _Item(loop=self._loop)
+        item.request, item.rows, item.size, item.arrived = request, rows, size, now
+        item.waker = item.timer = None
+        item.leave = self._leave
         self._waiting += 1
         self._waiting_bytes += size
         # A request of many rows is no batch for the event loop.
@@ -158,10 +167,11 @@ class Batcher:
         return item
 
     def _expire(self, item: _Item) -> None:
-        if not item.future.done():
-            item.future.set_exception(DeadlineError())
+        if not item.done():
             if item.rows >= 0:
                 self._leave(item, "deadline")
+            item.end_timer()
+            item.settle(DeadlineError())
 
     def _leave(self, item: _Item, reason: str) -> None:
         item.rows = -1
@@ -248,9 +258,9 @@ class Batcher:
             ran = Ran([NotReadyError("the server has stopped")] * len(batch), 0.0)
         else:
             ran = done.result()
-        self._finish(batch, rows, ran)
         if self._heavy:
-            self._pump_soon()
+            self._pump()  # first: the model need not wait while these answers are written
+        self._finish(batch, rows, ran)
 
     # Both.
 
@@ -276,13 +286,25 @@ class Batcher:
             log.debug("a batch of %d requests failed: %s", len(batch), ran.failure)
         self._observer.batch(requests=len(batch), rows=rows, seconds=ran.seconds)
         self._per_request_s += 0.1 * (ran.seconds / len(batch) - self._per_request_s)
+        if self._tracer is not None:
+            self._trace(self._tracer, batch, rows, ran)
         for item, result in zip(batch, ran.results, strict=True):
-            if item.future.done():
-                continue
-            if isinstance(result, InferResponse):
-                item.future.set_result(result)
-            else:
-                item.future.set_exception(result)
+            if item.timer is not None:
+                item.end_timer()
+            item.settle(result)
+
+    def _trace(self, tracer: Tracer, batch: list[_Item], rows: int, ran: Ran) -> None:
+        found = [
+            Traced(
+                span=item.request.trace,
+                arrived=item.arrived,
+                failed=not isinstance(result, InferResponse),
+            )
+            for item, result in zip(batch, ran.results, strict=True)
+            if item.request.trace is not None
+        ]
+        if found:
+            tracer.ran(found, rows=rows, seconds=ran.seconds)
 
     def _retry_after_s(self) -> int:
         seconds = self._waiting * self._per_request_s / self._settings.workers

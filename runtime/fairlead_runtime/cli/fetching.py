@@ -100,6 +100,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     options.add("--source-dir", "where the claim or ConfigMap of the URI is mounted", kind=Path)
     options.add("--secret-dir", "where the Secret with credentials is mounted", kind=Path)
     options.add(
+        "--profile-uri",
+        "where the model's drift profile is, a file; none: profile.json beside the model, if there",
+        metavar="URI",
+    )
+    options.add(
+        "--profile-source-dir",
+        "where the claim or ConfigMap of --profile-uri is mounted",
+        kind=Path,
+    )
+    options.add(
         "--retries",
         "how often a broken download is taken up again without having advanced",
         kind=whole,
@@ -133,6 +143,8 @@ def _fetch(args: argparse.Namespace) -> Fetched | int:
                 resolved=os.environ.get("FAIRLEAD_MODEL_DIGEST") or None,
                 source_dir=args.source_dir,
                 secret_dir=args.secret_dir,
+                profile_uri=args.profile_uri or None,
+                profile_source_dir=args.profile_source_dir,
                 patience=Patience(retries=args.retries, stall_s=args.stall_timeout_s),
                 progress=_progress(),
             )

@@ -49,6 +49,7 @@ def test_what_only_some_tests_or_machines_need_is_not_built_by_default() -> None
         "kubeadm",
         "minio",
         "prometheus",
+        "promtool",
         "registry",
     }
 

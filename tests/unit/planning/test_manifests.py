@@ -60,6 +60,27 @@ def test_an_object_store_needs_no_volume_but_its_secret(uri: str) -> None:
     assert [v["name"] for v in spec["volumes"]] == ["model", "tmp", "secret"]
 
 
+def test_a_profile_is_fetched_with_the_model_and_asked_for_by_name() -> None:
+    spec = a_template(profileUri="configmap://profiles/fraud.json", secretName="keys")["spec"]
+    [fetch], [server] = spec["initContainers"], spec["containers"]
+    assert fetch["args"][-4:] == [
+        "--profile-uri", "configmap://profiles/fraud.json",
+        "--profile-source-dir", "/fairlead/profile",
+    ]  # fmt: skip
+    assert "/fairlead/profile" in {m["mountPath"] for m in fetch["volumeMounts"]}
+    # One that is not there must not hold up the pod.
+    profile = {"name": "profile", "configMap": {"name": "profiles", "optional": True}}
+    assert profile in spec["volumes"]
+    place = server["args"].index("--profile")
+    assert server["args"][place + 1] == "/model/profile.json"
+
+
+def test_a_profile_beside_the_model_needs_nothing() -> None:
+    spec = a_template()["spec"]
+    assert "--profile-uri" not in spec["initContainers"][0]["args"]
+    assert "--profile" not in spec["containers"][0]["args"]
+
+
 def test_a_pinned_digest_is_an_argument_and_a_resolved_one_a_reference() -> None:
     digest = "sha256:" + "a" * 64
     pinned = a_template(digest=digest)["spec"]["initContainers"][0]
