@@ -18,6 +18,24 @@ from fairlead_runtime.cli.options import (
 from fairlead_runtime.cli.tools import Commands
 
 
+def add_providers(options: Options) -> None:
+    """Add where the model runs, and whether another place will do."""
+    options.add(
+        "--provider",
+        "where the model runs: cpu, cuda (needs onnxruntime-gpu and CUDA's libraries) or auto",
+        kind=one_of("auto", "cpu", "cuda"),
+        default="auto",
+        metavar="PROVIDER",
+    )
+    options.add(
+        "--provider-fallback",
+        "whether the CPU will do where cuda was asked for and cannot be had: on, or off to end",
+        kind=one_of("on", "off"),
+        default="on",
+        metavar="SWITCH",
+    )
+
+
 def register(commands: Commands) -> None:
     """Add the command to a parser."""
     serve = commands.add_parser(
@@ -59,20 +77,7 @@ def register(commands: Commands) -> None:
         default="off",
         metavar="SWITCH",
     )
-    options.add(
-        "--provider",
-        "where the model runs: cpu, cuda (needs onnxruntime-gpu and CUDA's libraries) or auto",
-        kind=one_of("auto", "cpu", "cuda"),
-        default="auto",
-        metavar="PROVIDER",
-    )
-    options.add(
-        "--provider-fallback",
-        "whether the CPU will do where cuda was asked for and cannot be had: on, or off to end",
-        kind=one_of("on", "off"),
-        default="on",
-        metavar="SWITCH",
-    )
+    add_providers(options)
     options.add(
         "--batching",
         "where requests run together: auto (measured at start), inline (on the event loop, for "
