@@ -34,6 +34,22 @@ def add_experiment_argument(parser: argparse.ArgumentParser, *, optional: bool =
     )
 
 
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `fairlead-recorder export` takes."""
+    parser.add_argument(
+        "--table", choices=("units", "outcomes"), default="outcomes",
+        help="units: each user's first exposure; outcomes: each, with what became of it "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", choices=("csv", "parquet"), default="csv",
+        help="Parquet needs pyarrow (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", default="-", help="the file; `-` is standard output (default: %(default)s)"
+    )
+
+
 def add_serve_arguments(
     parser: argparse.ArgumentParser, env: Mapping[str, str] = os.environ
 ) -> None:
