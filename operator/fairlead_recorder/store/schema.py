@@ -7,7 +7,7 @@ import time
 from fairlead_recorder.store.database import Session
 from fairlead_recorder.store.errors import UnavailableError
 
-# {int}, {bytes}, {real}, {serial} and {clustered} differ between the databases.
+# {int}, {bytes}, {real}, {serial}, {clustered} and {roomy} differ between the databases.
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE experiment (
@@ -20,7 +20,7 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
             experiment {int} NOT NULL, unit TEXT NOT NULL, slot {int} NOT NULL,
             variant {int} NOT NULL, epoch {int} NOT NULL, first {int} NOT NULL,
             departed {int} NOT NULL, crossed {int} NOT NULL, sums {bytes} NOT NULL,
-            PRIMARY KEY (experiment, unit)){clustered}""",
+            PRIMARY KEY (experiment, unit)){clustered}{roomy}""",
         "CREATE INDEX unit_by_slot ON unit (experiment, slot)",
         """CREATE TABLE outcome (
             experiment {int} NOT NULL, metric {int} NOT NULL, key TEXT NOT NULL,
@@ -95,6 +95,7 @@ def migrate(session: Session) -> int:
             "real": "REAL",
             "serial": "INTEGER",
             "clustered": " WITHOUT ROWID",
+            "roomy": "",
         }
         if session.name == "sqlite"
         else {
@@ -103,6 +104,8 @@ def migrate(session: Session) -> int:
             "real": "DOUBLE PRECISION",
             "serial": "BIGINT GENERATED ALWAYS AS IDENTITY",
             "clustered": "",
+            # Room in each page, so that a changed row stays in it and no index is written.
+            "roomy": " WITH (fillfactor = 60)",
         }
     )
     session.begin()
