@@ -93,10 +93,11 @@ COMPONENTS = {
             # Without the clients of all clouds, in which it could look for targets.
             tags="remove_all_sd",
         ),
+        Component("h2spec", "github.com/summerwind/h2spec/cmd/h2spec", ("h2spec",)),
     )
 }
 DEFAULT = tuple(
-    name for name in COMPONENTS if name not in ("kind", "kubeadm", "minio", "prometheus")
+    name for name in COMPONENTS if name not in ("h2spec", "kind", "kubeadm", "minio", "prometheus")
 )
 
 
