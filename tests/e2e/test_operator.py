@@ -12,6 +12,8 @@ from cluster import provider, release
 from tests.e2e.conftest import VALUES
 from tests.e2e.world import EXAMPLES, World, condition, until
 
+pytestmark = pytest.mark.alone
+
 _ONE = EXAMPLES / "breast-cancer" / "model.onnx"
 _TWO = EXAMPLES / "breast-cancer" / "2" / "model.onnx"
 

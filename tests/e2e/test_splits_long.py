@@ -16,7 +16,7 @@ from tests.e2e.conftest import VALUES
 from tests.e2e.splits import USERS, Address, check_shares, failed
 from tests.e2e.world import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2_400)]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(2_400, func_only=True)]
 _CLIENTS = 4
 """Each has one request in flight at most: so many may fail with a pod that is killed."""
 

@@ -316,3 +316,17 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_golden_examples_in_a_bucket_are_reproduced(store: Minio, tmp_path: Path) -> None:
+    model = models.classifier(tmp_path / "model.onnx")
+    golden = {"inputs": {"x": [[0.0, 0.0, 0.0]]}, "outputs": {"probabilities": [[0.5, 0.5]]}}
+    store.put("golden/examples.json", json.dumps(golden).encode())
+    where = ("--examples", "s3://models/golden/examples.json")
+    secret = ("--secret-dir", str(store.secret(tmp_path / "secret")))
+    done = runtime("validate", model, "--round-runs", "5", *where, *secret)
+    assert done.status == 0, done.err
+    assert "1 rows reproduced in probabilities" in done.out
+    golden["outputs"]["probabilities"] = [[0.4, 0.6]]
+    store.put("golden/examples.json", json.dumps(golden).encode())
+    assert runtime("validate", model, "--round-runs", "5", *where, *secret).status == 2

@@ -8,6 +8,7 @@ from typing import Any
 
 SOURCE_DIR = "/fairlead/source"
 SECRET_DIR = "/fairlead/secret"  # noqa: S105 - a path
+SECRET_VOLUME = "secret"  # noqa: S105 - the volume's name
 MODEL_DIR = "/model"
 
 
@@ -45,7 +46,8 @@ def source(model: Mapping[str, Any]) -> Source:
         args += ["--source-dir", SOURCE_DIR]
         mounts.append({"name": "source", "mountPath": SOURCE_DIR, "readOnly": True})
     if model.get("secretName"):
-        volumes.append({"name": "secret", "secret": {"secretName": str(model["secretName"])}})
-        mounts.append({"name": "secret", "mountPath": SECRET_DIR, "readOnly": True})
+        secret = {"secretName": str(model["secretName"])}
+        volumes.append({"name": SECRET_VOLUME, "secret": secret})
+        mounts.append({"name": SECRET_VOLUME, "mountPath": SECRET_DIR, "readOnly": True})
         args += ["--secret-dir", SECRET_DIR]
     return Source(args=tuple(args), volumes=tuple(volumes), mounts=tuple(mounts))

@@ -33,7 +33,15 @@ _FOREIGN = (
     "x-envoy-decorator-operation",
 )
 """With these a client could ask the router for retries, timeouts and statistics of its own."""
-_REMOVED = (*_FOREIGN, names.UNIT_HEADER, names.COMPARE_HEADER)
+_OURS = (
+    names.UNIT_HEADER,
+    names.COMPARE_HEADER,
+    names.VARIANT_HEADER,
+    names.EXPERIMENT_HEADER,
+    names.MODEL_HEADER,
+)
+"""What only the router says to a pod."""
+_REMOVED = (*_FOREIGN, *_OURS)
 
 
 def idle_s(settings: Settings) -> int:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Protocol
 
+from fairlead_runtime.batching.pending import Pending
 from fairlead_runtime.batching.plan import Lanes, shape_key
 from fairlead_runtime.batching.probe import INLINE_LIMIT_S, Profile
 from fairlead_runtime.batching.run import Ran, run
@@ -44,20 +45,32 @@ class Observer(Protocol):
         """Note a batch that failed and was run request by request."""
 
 
-class _Item:
-    __slots__ = ("arrived", "future", "request", "rows", "size", "timer")
+class _Item(Pending):
+    """A request in the queue, and the answer to it."""
 
-    def __init__(
-        self,
-        request: InferRequest,
-        rows: int,
-        size: int,
-        future: asyncio.Future[InferResponse],
-        now: float,
-    ) -> None:
-        self.request, self.rows, self.size = request, rows, size
-        self.future, self.arrived = future, now
-        self.timer: asyncio.TimerHandle | None = None
+    __slots__ = ("arrived", "leave", "request", "rows", "size", "timer")
+
+    arrived: float
+    leave: Callable[[_Item, str], None]
+    request: InferRequest
+    rows: int  # -1 where it waits no longer
+    size: int
+    timer: asyncio.TimerHandle | None
+
+    def cancel(self, msg: object = None) -> bool:
+        """Nobody waits for the answer any more: what has not begun is not run."""
+        cancelled = super().cancel(msg)
+        if cancelled:
+            self.end_timer()
+            if self.rows >= 0:
+                # It is skipped when its turn comes; its place is free at once.
+                self.leave(self, "cancelled")
+        return cancelled
+
+    def end_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 class Batcher:
@@ -98,8 +111,8 @@ class Batcher:
         """How many requests wait."""
         return self._waiting
 
-    async def infer(self, request: InferRequest) -> InferResponse:
-        """Answer a request.
+    def infer(self, request: InferRequest) -> Pending:
+        """Take a request; its answer is to be awaited, which raises what is said here as well.
 
         Raises:
             OverloadedError: Too many are waiting.
@@ -118,17 +131,7 @@ class Batcher:
             self._observer.dropped("queue_full")
             held = self._waiting_bytes
             raise OverloadedError(self._waiting, self._retry_after_s(), size=held)
-        item = self._admit(request, size, now)
-        try:
-            return await item.future
-        except asyncio.CancelledError:
-            # Where it still waits it is skipped when its turn comes; its place is free at once.
-            if item.rows >= 0:
-                self._leave(item, "cancelled")
-            raise
-        finally:
-            if item.timer is not None:
-                item.timer.cancel()
+        return self._admit(request, size, now)
 
     def _size(self, request: InferRequest) -> int:
         size = 0
@@ -141,7 +144,10 @@ class Batcher:
     def _admit(self, request: InferRequest, size: int, now: float) -> _Item:
         found = shape_key(request, self._order) if self._merge else None
         key, rows = found if found is not None else (None, 1)
-        item = _Item(request, rows, size, self._loop.create_future(), now)
+        item = _Item(loop=self._loop)
+        item.request, item.rows, item.size, item.arrived = request, rows, size, now
+        item.waker = item.timer = None
+        item.leave = self._leave
         self._waiting += 1
         self._waiting_bytes += size
         # A request of many rows is no batch for the event loop.
@@ -158,10 +164,11 @@ class Batcher:
         return item
 
     def _expire(self, item: _Item) -> None:
-        if not item.future.done():
-            item.future.set_exception(DeadlineError())
+        if not item.done():
             if item.rows >= 0:
                 self._leave(item, "deadline")
+            item.end_timer()
+            item.settle(DeadlineError())
 
     def _leave(self, item: _Item, reason: str) -> None:
         item.rows = -1
@@ -248,9 +255,9 @@ class Batcher:
             ran = Ran([NotReadyError("the server has stopped")] * len(batch), 0.0)
         else:
             ran = done.result()
-        self._finish(batch, rows, ran)
         if self._heavy:
-            self._pump_soon()
+            self._pump()  # first: the model need not wait while these answers are written
+        self._finish(batch, rows, ran)
 
     # Both.
 
@@ -277,12 +284,9 @@ class Batcher:
         self._observer.batch(requests=len(batch), rows=rows, seconds=ran.seconds)
         self._per_request_s += 0.1 * (ran.seconds / len(batch) - self._per_request_s)
         for item, result in zip(batch, ran.results, strict=True):
-            if item.future.done():
-                continue
-            if isinstance(result, InferResponse):
-                item.future.set_result(result)
-            else:
-                item.future.set_exception(result)
+            if item.timer is not None:
+                item.end_timer()
+            item.settle(result)
 
     def _retry_after_s(self) -> int:
         seconds = self._waiting * self._per_request_s / self._settings.workers

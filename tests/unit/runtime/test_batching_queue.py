@@ -72,7 +72,11 @@ class World:
     ) -> asyncio.Task[InferResponse]:
         data = np.full((rows, width), value, np.float32)
         request = InferRequest(inputs={"x": data}, deadline=deadline)
-        return asyncio.create_task(self.batcher.infer(request))
+
+        async def answer() -> InferResponse:
+            return await self.batcher.infer(request)
+
+        return asyncio.create_task(answer())
 
     def sample(self, line: str) -> float:
         for each in self.metrics.render().decode().splitlines():
