@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 VENVS := $(HOME)/.cache/fairlead/venv
 SOURCES := operator/fairlead_cli operator/fairlead_operator operator/fairlead_recorder runtime/fairlead_runtime
-CHECKED := $(SOURCES) cluster tests bench examples
+CHECKED := $(SOURCES) monitoring gitops cluster tests bench examples
 WORKERS ?= 2
 # They wait for the node most of the time.
 NODE_WORKERS ?= 3
@@ -38,8 +38,11 @@ check: $(STAMP)  ## Fast lane, under a minute: lint, types, import rules, genera
 	$(VENV)/bin/mypy $(CHECKED)
 	PYTHONPATH=operator:runtime $(VENV)/bin/lint-imports --no-cache
 	$(VENV)/bin/fairlead-operator crds --check
+	$(VENV)/bin/fairlead-operator crds --compatible-with tests/crds/baseline
 	$(VENV)/bin/fairlead-operator reference --check
 	$(PY) -m fairlead_cli.reference --check
+	$(PY) -m monitoring --check
+	$(PY) -m gitops.argocd.configmap --check
 	$(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
 
 .PHONY: format
@@ -48,14 +51,16 @@ format: $(STAMP)  ## Format the code
 	$(VENV)/bin/ruff format -q .
 
 .PHONY: generate
-generate: $(STAMP)  ## Write the generated files (CRDs, their copy in the chart, reference pages)
+generate: $(STAMP)  ## Write the generated files (CRDs, their copy in the chart, reference pages, dashboards, alerts)
 	$(VENV)/bin/fairlead-operator crds --write
 	$(VENV)/bin/fairlead-operator reference --write
 	$(PY) -m fairlead_cli.reference --write
+	$(PY) -m monitoring --write
+	$(PY) -m gitops.argocd.configmap --write
 
 .PHONY: requirements
 requirements: $(STAMP)  ## Write requirements/*.txt anew from pyproject.toml
-	for x in cli operator runtime export; do \
+	for x in cli operator runtime runtime-cuda export; do \
 	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links --extra $$x pyproject.toml -o requirements/$$x.txt; done
 	$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \

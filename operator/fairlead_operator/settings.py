@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from fairlead_operator.planning import network
+from fairlead_operator.planning.network import Policies
+
 T = TypeVar("T")
 
 DEFAULT_RUNTIME_IMAGE = "fairlead/runtime:0.1.0"
+DEFAULT_GPU_RUNTIME_IMAGE = f"{DEFAULT_RUNTIME_IMAGE}-cuda"
 DEFAULT_ROUTER_IMAGE = "fairlead/router:0.1.0"
 
 
@@ -23,6 +27,7 @@ class Settings:
     Attributes:
         namespaces: Namespaces to watch; none means the whole cluster.
         runtime_image: Image of new revisions that name none.
+        gpu_runtime_image: The same, of those that ask for a GPU.
         router_image: Image of routers; new pods take it.
         lease_namespace: Namespace of the Lease.
         lease_name: Name of the Lease.
@@ -41,11 +46,15 @@ class Settings:
         health_port: Port of `/healthz` and `/readyz`.
         metrics_port: Port of `/metrics`.
         workers: Passes that may run at the same time, each over another resource.
+        network_policies: Who may talk to the pods of models and routers; None makes no policies.
+        private_redirects: Whether new revisions' fetches follow a redirect to an address that is
+            not public.
         log_level: `debug`, `info`, `warning` or `error`.
     """
 
     namespaces: tuple[str, ...] = ()
     runtime_image: str = DEFAULT_RUNTIME_IMAGE
+    gpu_runtime_image: str = DEFAULT_GPU_RUNTIME_IMAGE
     router_image: str = DEFAULT_ROUTER_IMAGE
     lease_namespace: str = "default"
     lease_name: str = "fairlead-operator"
@@ -61,6 +70,8 @@ class Settings:
     health_port: int = 8081
     metrics_port: int = 9090
     workers: int = 4
+    network_policies: Policies | None = None
+    private_redirects: bool = True
     log_level: str = "info"
 
 
@@ -89,6 +100,10 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
     )
     parser.set_defaults(env_namespaces=names)
     flag("--runtime-image", str, DEFAULT_RUNTIME_IMAGE, "image of revisions that name none")
+    flag(
+        "--gpu-runtime-image", str, DEFAULT_GPU_RUNTIME_IMAGE,
+        "image of revisions that ask for nvidia.com/gpu and name none",
+    )  # fmt: skip
     flag("--router-image", str, DEFAULT_ROUTER_IMAGE, "image of routers: an Envoy")
     flag("--lease-namespace", str, _own_namespace(), "namespace of the Lease")
     flag("--lease-name", str, "fairlead-operator", "name of the Lease")
@@ -108,6 +123,14 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
     flag("--health-port", int, 8081, "port of /healthz and /readyz")
     flag("--metrics-port", int, 9090, "port of /metrics")
     flag("--workers", int, 4, "passes that may run side by side")
+    flag(
+        "--network-policies", str, "off",
+        "off, on, or JSON with peers: a NetworkPolicy for the pods of each model and router",
+    )  # fmt: skip
+    flag(
+        "--private-redirects", str, "allow",
+        "allow or deny: whether a fetch follows a redirect to an address that is not public",
+    )  # fmt: skip
     flag("--log-level", str, "info", "debug, info, warning or error")
 
 
@@ -126,12 +149,19 @@ def from_arguments(args: argparse.Namespace) -> Settings:
             raise ValueError(f"--{name.replace('_', '-')} must not be negative")
     if args.log_level.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("--log-level must be debug, info, warning or error")
+    if args.private_redirects not in ("allow", "deny"):
+        raise ValueError("--private-redirects must be allow or deny")
     url = urlsplit(args.recorder_url)
     if args.recorder_url and (url.scheme not in ("http", "https") or not url.hostname):
         raise ValueError("--recorder-url must be a URL such as http://fairlead-recorder:8080")
+    try:
+        policies = network.parse(args.network_policies)
+    except ValueError as error:
+        raise ValueError(f"--network-policies {error}") from error
     return Settings(
         namespaces=tuple(dict.fromkeys(namespaces)),
         runtime_image=args.runtime_image,
+        gpu_runtime_image=args.gpu_runtime_image,
         router_image=args.router_image,
         lease_namespace=args.lease_namespace,
         lease_name=args.lease_name,
@@ -148,6 +178,8 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         health_port=args.health_port,
         metrics_port=args.metrics_port,
         workers=args.workers,
+        network_policies=policies,
+        private_redirects=args.private_redirects == "allow",
         log_level=args.log_level.lower(),
     )
 

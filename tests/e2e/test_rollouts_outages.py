@@ -7,7 +7,8 @@ import pytest
 from cluster import images
 from cluster.controlplane import free_ports
 from cluster.node import Node
-from tests import models, registry
+from tests import models
+from tests.e2e import imageserver
 from tests.e2e.rollouts import Deployment, failures
 from tests.e2e.world import condition, until
 
@@ -34,7 +35,7 @@ def test_a_registry_that_is_away_condemns_nothing(deployment: Deployment) -> Non
         assert condition(live, "Available")["status"] == "True"
         print(condition(live, "Ready")["message"])
         archive = images.archive("runtime")
-        with registry.serving(archive, port, deployment.folder / "image"):
+        with imageserver.serving(archive, port, deployment.folder / "image"):
             assert deployment.ended(2, patience_s=400) == "Promoted"
             deployment.world.ready("fraud", version="2")
     print(story.read_text())

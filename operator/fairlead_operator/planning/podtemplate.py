@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairlead_operator.planning import names
+from fairlead_operator.planning import gpu, names
 from fairlead_operator.planning.source import MODEL_DIR, source
+from fairlead_runtime.contract.drift_names import PROFILE_FILE
 
 HTTP_PORT = 8080
 GRPC_PORT = 9000
@@ -33,6 +34,7 @@ def pod_template(
     model: Mapping[str, Any],
     runtime: Mapping[str, Any],
     connection_age_s: float,
+    private_redirects: bool = True,
 ) -> dict[str, Any]:
     """Return the pod template of a revision, fit for the restricted Pod Security Standard.
 
@@ -45,8 +47,13 @@ def pod_template(
         runtime: `spec.runtime` as JSON.
         connection_age_s: Age at which the server ends a connection, so that a moved address
             empties the old pods.
+        private_redirects: Whether the fetch follows a redirect to an address that is not public.
     """
     origin = source(model)
+    fetch = _fetch(name, revision_hash, image, model, origin.args, origin.mounts)
+    if not private_redirects:
+        denied = {"name": "FAIRLEAD_PRIVATE_REDIRECTS", "value": "deny"}
+        fetch["env"] = [*fetch.get("env", ()), denied]
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -58,8 +65,8 @@ def pod_template(
             "fsGroup": UID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "initContainers": [_fetch(name, revision_hash, image, model, origin.args, origin.mounts)],
-        "containers": [_server(name, version, image, runtime, connection_age_s)],
+        "initContainers": [fetch],
+        "containers": [_server(name, version, image, model, runtime, connection_age_s)],
         "volumes": [
             {"name": "model", "emptyDir": {"sizeLimit": _size_limit(model)}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
@@ -133,7 +140,12 @@ def _fetch(
 
 
 def _server(
-    name: str, version: str, image: str, runtime: Mapping[str, Any], connection_age_s: float
+    name: str,
+    version: str,
+    image: str,
+    model: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    connection_age_s: float,
 ) -> dict[str, Any]:
     args = [
         "serve",
@@ -153,6 +165,9 @@ def _server(
         "--max-connection-age-s",
         f"{connection_age_s:g}",
     ]
+    if model.get("profileUri"):
+        # By name, so that one that could not be had is reported; one beside the model need not be.
+        args += ["--profile", f"{MODEL_DIR}/{PROFILE_FILE}"]
     if runtime.get("threads"):
         args += ["--threads", str(runtime["threads"])]
     container: dict[str, Any] = {
@@ -176,8 +191,9 @@ def _server(
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - inside the pod
         ],
     }
-    if runtime.get("env"):
-        container["env"] = runtime["env"]
+    environment = gpu.environment(runtime)
+    if environment:
+        container["env"] = environment
     return container
 
 

@@ -81,12 +81,15 @@ class Reconciler:
         )
         self._settled = Settled(
             runtime_image=settings.runtime_image,
+            gpu_runtime_image=settings.gpu_runtime_image,
             router_image=settings.router_image,
             settle_s=settings.settle_s,
             cluster_domain=settings.cluster_domain,
             recorder=settings.recorder_exposures or None,
             drain_s=settings.drain_s,
             connection_age_s=settings.connection_age_s,
+            network_policies=settings.network_policies,
+            private_redirects=settings.private_redirects,
         )
 
     async def refresh(self, key: Key) -> None:

@@ -34,7 +34,8 @@ def manifests(
         dormant: Whether the last of them, which the spec asks for, is to have no pods.
     """
     make = Children(snapshot.resource)
-    found: list[Manifest] = []
+    # First: no pod of ours is there without the policy that isolates it.
+    found = _policies(alive, address, settled, make)
     selected: str | None = None
     for revision in alive:
         key = revision.child_name(snapshot.name)
@@ -59,6 +60,17 @@ def manifests(
         raise ValueError(f"the address is to select {address.move.select}, which does not live")
     found.append(make.address(selected))
     return found
+
+
+def _policies(
+    alive: Sequence[Revision], address: Address, settled: Settled, make: Children
+) -> list[Manifest]:
+    if settled.network_policies is None:
+        return []
+    uris = [str(revision.model.get("uri")) for revision in alive]
+    return make.policies(
+        settled.network_policies, uris, recorder=settled.recorder, routed=address.plan is not None
+    )
 
 
 def least_replicas(snapshot: Snapshot, revision: Revision, address: Address) -> int:
@@ -99,6 +111,7 @@ def _rendered(snapshot: Snapshot, revision: Revision, settled: Settled) -> dict[
         model=revision.model,
         runtime=revision.runtime,
         connection_age_s=settled.connection_age_s,
+        private_redirects=settled.private_redirects,
     )
 
 
@@ -110,6 +123,7 @@ _PRUNE_ORDER = (
     "ControllerRevision",
     "PodDisruptionBudget",
     "Job",
+    "NetworkPolicy",  # last: what it keeps from its pods is kept from them until they go
 )
 
 

@@ -82,7 +82,7 @@ def compose(
     status["reason"] = next(
         c["reason"] for c in status["conditions"] if c["type"] == ConditionType.READY.value
     )
-    status |= reporting.fields(before, decision.step)
+    status |= reporting.fields(before, decision.step, snapshot.readings)
     return status
 
 

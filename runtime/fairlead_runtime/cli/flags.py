@@ -191,4 +191,16 @@ def register(commands: Commands) -> None:
         default="off",
         metavar="SWITCH",
     )
+    options.add(
+        "--otlp-endpoint",
+        "where spans of requests are sent, by OTLP over HTTP, such as http://collector:4318; none: "
+        "no traces",
+        metavar="URL",
+    )
+    options.add(
+        "--trace-share",
+        "share of the requests that are traced where no caller has decided, by traceparent",
+        kind=share,
+        default=1.0,
+    )
     logs.add_flags(options)
