@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import logging
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ from fairlead_operator.planning.children import Manifest
 from fairlead_operator.reconcile import act, counting, gather, routers
 from fairlead_operator.reconcile.counting import Count
 from fairlead_operator.reconcile.drift import DriftKeeper, ReadDrift
+from fairlead_operator.reconcile.latency import LatencyKeeper, ReadCounts
 from fairlead_operator.reconcile.routers import ReadRouters
 from fairlead_operator.reconcile.statuses import Statuses
 from fairlead_operator.rollout import status as status_module
@@ -66,9 +68,11 @@ class Reconciler:
         read_routers: ReadRouters,
         read_drift: ReadDrift | None = None,
         count: Count = counting.nobody,
+        read_latency: ReadCounts | None = None,
     ) -> None:
         self._read_routers = read_routers
         self._drift = DriftKeeper(cluster, read_drift)
+        self._latency = LatencyKeeper(cluster, read_latency)
         self._count = count
         self._cluster = cluster
         self._cache = cache
@@ -142,14 +146,24 @@ class Reconciler:
         snapshot = gather.with_resource(snapshot, resource)
         unaddressed = done.address if ("Service", snapshot.name) not in snapshot.children else None
         self._metrics.rollouts.show(key, decision.step)
-        drift = await self._drift.observe(snapshot, decision.active, now)
+        drift, latency = await asyncio.gather(
+            self._drift.observe(snapshot, decision.active, now),
+            self._latency.observe(snapshot, decision.active, now),
+        )
         new = status_module.compose(
-            snapshot, decision, done.problems, now, unaddressed=unaddressed, drift=drift
+            snapshot,
+            decision,
+            done.problems,
+            now,
+            unaddressed=unaddressed,
+            drift=drift,
+            latency=latency,
         )
         changed += await self._write_status(resource, new, now, told)
         waits = (
             self._requeue(resource, new, decision, done.problems, now),
             self._drift.wait_s(snapshot, decision.active, now),
+            self._latency.wait_s(snapshot, decision.active, now),
         )
         return Result(
             changed=tuple(changed),

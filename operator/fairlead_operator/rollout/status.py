@@ -18,7 +18,7 @@ from fairlead_operator.rollout.drift import DriftView
 from fairlead_operator.rollout.revision import State, to_status
 from fairlead_operator.rollout.snapshot import Finding, Snapshot
 
-_MEASURED = ("replicas", "measuredAt")
+_MEASURED = ("replicas", "measuredAt", "latencyP99")
 _MEASURED_OF_REVISION = ("replicas", "readyReplicas")
 
 
@@ -31,6 +31,7 @@ def compose(
     unaddressed: Finding | None = None,
     carried_out: bool = True,
     drift: DriftView | None = None,
+    latency: str | None = None,
 ) -> dict[str, Any]:
     """Return the whole status.
 
@@ -42,6 +43,8 @@ def compose(
         unaddressed: Why there is no address of ours, where there is none.
         carried_out: False where nothing of the decision has been done yet.
         drift: What is known of drift; None where nothing is counted.
+        latency: The p99 of the revision that has the address, in words; empty where there is none,
+            None where it is not known.
     """
     before = snapshot.resource.get("status") or {}
     shown = decision.active or decision.wanted
@@ -63,6 +66,10 @@ def compose(
     }
     if decision.active is not None:
         status["stableRevision"] = names.short(decision.active.hash)
+        if latency is None and before.get("stableRevision") == status["stableRevision"]:
+            latency = before.get("latencyP99")
+        if latency:
+            status["latencyP99"] = latency
     if candidate is not None:
         status["candidateRevision"] = names.short(candidate.hash)
         status["candidate"] = candidate.version
@@ -281,7 +288,7 @@ def _without_measured(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _measured(status: Mapping[str, Any]) -> list[Any]:
-    values: list[Any] = [status.get("replicas"), status.get("rollout")]
+    values: list[Any] = [status.get(each) for each in ("replicas", "rollout", "latencyP99")]
     values += [condition.get("message") for condition in status.get("conditions") or ()]
     for entry in status.get("revisions") or ():
         values.extend(entry.get(field) for field in _MEASURED_OF_REVISION)
