@@ -175,9 +175,15 @@ class Rig:
         return await self.routers(pods)
 
     async def _counted(
-        self, address: str, pods: ReadPods | None, since: dt.datetime, *, compare: bool
+        self,
+        address: str,
+        pods: ReadPods | None,
+        since: dt.datetime,
+        *,
+        compare: bool,
+        readings: str = "",
     ) -> counting.Counted | None:
-        return await self.count(address, pods, since, compare=compare)
+        return await self.count(address, pods, since, compare=compare, readings=readings)
 
     def revision(self, version: str) -> str:
         """Return the name of the revision with this version, by what the cache holds."""

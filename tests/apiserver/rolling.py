@@ -56,7 +56,13 @@ class Cluster:
         rig.routers, rig.count = self.routers, self.count
 
     async def count(
-        self, address: str, pods: Pods | None, since: dt.datetime, *, compare: bool
+        self,
+        address: str,
+        pods: Pods | None,
+        since: dt.datetime,
+        *,
+        compare: bool,
+        readings: str = "",
     ) -> Counted | None:
         assert address.endswith("/fraud")
         if pods is None:

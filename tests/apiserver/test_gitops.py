@@ -66,7 +66,7 @@ async def say(world: Cluster, verb: str) -> None:
 
 
 async def nothing_counted(
-    address: str, pods: Pods | None, since: dt.datetime, *, compare: bool
+    address: str, pods: Pods | None, since: dt.datetime, *, compare: bool, readings: str = ""
 ) -> Counted | None:
     """Stand where nobody asks either arm."""
     assert not compare, address

@@ -13,11 +13,11 @@ from cluster.node import Node
 from fairlead_operator.traffic.states import State
 from fairlead_runtime.contract import assignment
 from tests.e2e import sharing
-from tests.e2e.splits import USERS, Address, check_shares, failed
+from tests.e2e.splits import KINDS, USERS, Address, check_shares, failed
 from tests.e2e.world import until
 
 pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(2_400, func_only=True)]
-_CLIENTS = 4
+_CLIENTS = len(KINDS)
 """Each has one request in flight at most: so many may fail with a pod that is killed."""
 
 

@@ -16,7 +16,7 @@ from fairlead_operator.handlers.watches import Watches
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.lease import Lease
-from fairlead_operator.reconcile import counting, drift, routers
+from fairlead_operator.reconcile import counting, drift, latency, routers
 from fairlead_operator.reconcile.experimentfacts import Facts, inputs_reader, requests_reader
 from fairlead_operator.reconcile.experiments import Experimenter
 from fairlead_operator.reconcile.loop import Loop
@@ -56,6 +56,7 @@ async def run(settings: Settings) -> None:
             drift.reader(scraper),
             counting.Counter(scraper),
             recorder,
+            latency.reader(scraper),
         )
         facts = Facts(
             cluster,

@@ -102,7 +102,9 @@ async def snapshot(
     counted = await _judged(cluster, first, candidate, count, now)
     if counted is not None:
         quality = Quality(mirror=counted.mirror)
-        first = dataclasses.replace(first, evidence=counted.window, quality=quality)
+        first = dataclasses.replace(
+            first, evidence=counted.window, quality=quality, readings=counted.readings
+        )
     if candidate is None:
         return first
     if rolling.validating(resource, candidate.hash, now):
@@ -147,7 +149,8 @@ async def _judged(
     models = await cluster.list(POD, meta["namespace"], labels=labels)
     keys = (stable.child_name(found.name), candidate.child_name(found.name))
     pods = counting.pods(keys, found.router_pods, models)
-    return await count(address, pods, since, compare=compare)
+    readings = rolling.readings(found.resource)
+    return await count(address, pods, since, compare=compare, readings=readings)
 
 
 async def _ask_pods(

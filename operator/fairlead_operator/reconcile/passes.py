@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import logging
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from fairlead_operator.planning.children import Manifest
 from fairlead_operator.reconcile import act, counting, gather, routers
 from fairlead_operator.reconcile.counting import Count
 from fairlead_operator.reconcile.drift import DriftKeeper, ReadDrift
+from fairlead_operator.reconcile.latency import LatencyKeeper, ReadCounts
 from fairlead_operator.reconcile.performance import PerformanceKeeper
 from fairlead_operator.reconcile.routers import ReadRouters
 from fairlead_operator.reconcile.statuses import Statuses
@@ -69,10 +71,12 @@ class Reconciler:
         read_drift: ReadDrift | None = None,
         count: Count = counting.nobody,
         recorder: Recorder | None = None,
+        read_latency: ReadCounts | None = None,
     ) -> None:
         self._read_routers = read_routers
         self._drift = DriftKeeper(cluster, read_drift)
         self._performance = PerformanceKeeper(recorder)
+        self._latency = LatencyKeeper(cluster, read_latency)
         self._count = count
         self._cluster = cluster
         self._cache = cache
@@ -150,8 +154,11 @@ class Reconciler:
         snapshot = gather.with_resource(snapshot, resource)
         unaddressed = done.address if ("Service", snapshot.name) not in snapshot.children else None
         self._metrics.rollouts.show(key, decision.step)
-        drift = await self._drift.observe(snapshot, decision.active, now)
-        performance = await self._performance.observe(snapshot, decision.active, now)
+        drift, performance, latency = await asyncio.gather(
+            self._drift.observe(snapshot, decision.active, now),
+            self._performance.observe(snapshot, decision.active, now),
+            self._latency.observe(snapshot, decision.active, now),
+        )
         new = status_module.compose(
             snapshot,
             decision,
@@ -160,12 +167,14 @@ class Reconciler:
             unaddressed=unaddressed,
             drift=drift,
             performance=performance,
+            latency=latency,
         )
         changed += await self._write_status(resource, new, now, told)
         waits = (
             self._requeue(resource, new, decision, done.problems, now),
             self._drift.wait_s(snapshot, decision.active, now),
             self._performance.wait_s(snapshot, decision.active, now),
+            self._latency.wait_s(snapshot, decision.active, now),
         )
         return Result(
             changed=tuple(changed),

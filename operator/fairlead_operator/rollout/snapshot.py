@@ -99,6 +99,7 @@ class Snapshot:
         validation: What the Job of the revision that the spec asks for has come to.
         evidence: Counts of the rollout's step, where one is judged.
         quality: Comparisons of answers, likewise.
+        readings: What `evidence` was counted from, as status keeps it.
         drift: What `spec.drift` says.
         performance: What `spec.performance` asks for; None where it does not.
         experiment: The split that an Experiment wants of this address.
@@ -125,6 +126,7 @@ class Snapshot:
     validation: Validation = field(default_factory=Validation)
     evidence: Window | None = None
     quality: Quality | None = None
+    readings: str = ""
     drift: Rules = DEFAULT
     performance: Watching | None = None
     experiment: Split | None = None

@@ -20,7 +20,7 @@ from fairlead_operator.rollout.performance import PerformanceView
 from fairlead_operator.rollout.revision import State, to_status
 from fairlead_operator.rollout.snapshot import Finding, Snapshot
 
-_MEASURED = ("replicas", "performance", "measuredAt")
+_MEASURED = ("replicas", "performance", "measuredAt", "latencyP99")
 _MEASURED_OF_REVISION = ("replicas", "readyReplicas")
 
 
@@ -34,6 +34,7 @@ def compose(
     carried_out: bool = True,
     drift: DriftView | None = None,
     performance: PerformanceView | None = None,
+    latency: str | None = None,
 ) -> dict[str, Any]:
     """Return the whole status.
 
@@ -46,6 +47,8 @@ def compose(
         carried_out: False where nothing of the decision has been done yet.
         drift: What is known of drift; None where nothing is counted.
         performance: What is known of predictions that turned out wrong; None where nobody asks.
+        latency: The p99 of the revision that has the address, in words; empty where there is none,
+            None where it is not known.
     """
     before = snapshot.resource.get("status") or {}
     shown = decision.active or decision.wanted
@@ -67,6 +70,10 @@ def compose(
     }
     if decision.active is not None:
         status["stableRevision"] = names.short(decision.active.hash)
+        if latency is None and before.get("stableRevision") == status["stableRevision"]:
+            latency = before.get("latencyP99")
+        if latency:
+            status["latencyP99"] = latency
     if candidate is not None:
         status["candidateRevision"] = names.short(candidate.hash)
         status["candidate"] = candidate.version
@@ -94,7 +101,7 @@ def compose(
     status["reason"] = next(
         c["reason"] for c in status["conditions"] if c["type"] == ConditionType.READY.value
     )
-    status |= reporting.fields(before, decision.step)
+    status |= reporting.fields(before, decision.step, snapshot.readings)
     return status
 
 
@@ -293,7 +300,8 @@ def _without_measured(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _measured(status: Mapping[str, Any]) -> list[Any]:
-    values: list[Any] = [status.get(each) for each in ("replicas", "performance", "rollout")]
+    fields = ("replicas", "performance", "rollout", "latencyP99")
+    values: list[Any] = [status.get(each) for each in fields]
     values += [condition.get("message") for condition in status.get("conditions") or ()]
     for entry in status.get("revisions") or ():
         values.extend(entry.get(field) for field in _MEASURED_OF_REVISION)

@@ -1,6 +1,6 @@
 """Envoy's listeners: one for HTTP and one for gRPC, and one that publishes health and statistics.
 
-HTTP/1.1 and HTTP/2 are told apart on the same port and keep their protocol to the pod.
+HTTP/1.1 and HTTP/2 are told apart on the same port; what is spoken to the pods is in `clusters`.
 """
 
 from __future__ import annotations
