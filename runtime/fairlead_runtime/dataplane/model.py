@@ -11,9 +11,11 @@ from enum import StrEnum
 
 from fairlead_runtime.batching.probe import Profile, closed_batch, profile
 from fairlead_runtime.batching.queue import Batcher
+from fairlead_runtime.batching.run import Ran
 from fairlead_runtime.batching.settings import Choice, Mode, Settings, choose
 from fairlead_runtime.dataplane.access import AccessLog
 from fairlead_runtime.dataplane.aside import Aside, Sink
+from fairlead_runtime.dataplane.finite import FiniteCheck
 from fairlead_runtime.engine.padded import PaddedEngine, fixed_batch
 from fairlead_runtime.engine.providers import Provider
 from fairlead_runtime.engine.session import Engine
@@ -59,6 +61,7 @@ class ServedModel:
         self.aside: Aside | None = None
         self.access: AccessLog | None = None
         self.properties: dict[str, str] = {}
+        self._look: Callable[[Ran], None] | None = None
         self._engine: Engine | None = None
         self._batcher: Batcher | None = None
         self._answering: Answering | None = None
@@ -89,6 +92,7 @@ class ServedModel:
             profile=found,
             pool=self._pool,
             observer=self.metrics,
+            look=self._look,
         )
         self.metrics.watch_queue(lambda: self._batcher.waiting if self._batcher else 0)
         self._answering = answering(engine.signature)
@@ -164,6 +168,10 @@ class ServedModel:
         if self.aside is None:
             self.aside = Aside(self.metrics)
         self.aside.add(sink, sample=sample, marked=marked)
+
+    def check_outputs(self) -> None:
+        """Count answers with NaN or infinities; to be asked for before the model is loaded."""
+        self._look = FiniteCheck(self.metrics).look
 
     def log_access(self) -> None:
         """Log each request from now on."""
