@@ -21,12 +21,13 @@ from fairlead_runtime.batching.settings import Choice, Mode, Settings
 from fairlead_runtime.batching.traced import Traced, Tracer
 from fairlead_runtime.engine.session import Engine
 from fairlead_runtime.protocol.errors import DeadlineError, NotReadyError, OverloadedError
-from fairlead_runtime.protocol.types import DATATYPES, InferRequest, InferResponse
+from fairlead_runtime.protocol.types import DATATYPES, InferRequest
 
 log = logging.getLogger(__name__)
 _LARGE = 2.0  # a request is no batch for the loop where it takes this many times the limit
 _SLOW_IN_A_ROW = 3
 _SLOW = 5.0  # times the limit
+_FAST_IN_A_ROW = 500
 _MOST_RETRY_AFTER_S = 60
 
 
@@ -40,7 +41,7 @@ class Observer(Protocol):
         """Note how long a request waited before it ran."""
 
     def dropped(self, reason: str) -> None:
-        """Note a request that was not run: `queue_full`, `deadline` or `cancelled`."""
+        """Note a request that was not run: `queue_full`, `queue_slow`, `deadline`, `cancelled`."""
 
     def split_up(self) -> None:
         """Note a batch that failed and was run request by request."""
@@ -86,6 +87,7 @@ class Batcher:
         profile: Profile,
         pool: Executor,
         observer: Observer,
+        look: Callable[[Ran], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         tracer: Tracer | None = None,
     ) -> None:
@@ -93,7 +95,8 @@ class Batcher:
         self._engine, self._settings = engine, settings
         self._pool, self._observer, self._clock = pool, observer, clock
         self._order = tuple(spec.name for spec in engine.signature.inputs)
-        self._merge, self._inline = choice.merge, choice.inline
+        self._look = look  # at each batch, once its answers are on their way
+        self._merge, self._inline, self._first = choice.merge, choice.inline, choice.inline
         self._adapts = settings.mode in (Mode.AUTO, Mode.OFF)
         specs = engine.signature.inputs
         itemsize = max((DATATYPES[spec.datatype].itemsize for spec in specs), default=1)
@@ -104,7 +107,8 @@ class Batcher:
         self._heavy: Lanes[_Item] = Lanes()  # for the threads
         self._waiting = self._waiting_bytes = 0
         self._busy = 0
-        self._slow = 0
+        self._slow = self._fast = 0
+        self._patience = _FAST_IN_A_ROW
         self._flushing = self._pumping = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._per_request_s = profile.single_s if math.isfinite(profile.single_s) else 0.0
@@ -125,6 +129,9 @@ class Batcher:
         now = self._clock()
         if self._waiting >= self._settings.max_waiting:
             self._observer.dropped("queue_full")
+            raise OverloadedError(self._waiting, self._retry_after_s())
+        if self._waiting and self._wait_s() > self._settings.max_wait_s:
+            self._observer.dropped("queue_slow")
             raise OverloadedError(self._waiting, self._retry_after_s())
         if request.deadline is not None and request.deadline <= now:
             self._observer.dropped("deadline")
@@ -226,10 +233,20 @@ class Batcher:
             return
         self._slow = self._slow + 1 if seconds > _SLOW * INLINE_LIMIT_S else 0
         if self._slow >= _SLOW_IN_A_ROW and self._inline:
-            log.warning(
-                "%d rows took %.3g ms: batches run in a thread from now on", rows, seconds * 1e3
-            )
-            self._inline = False
+            log.warning("%d rows took %.3g ms: batches run in a thread now", rows, seconds * 1e3)
+            self._inline, self._fast = False, 0
+
+    def _watch_again(self, seconds: float) -> None:
+        """Go back to the event loop where it was not the model that was slow, but the machine.
+
+        A model that is slow now and then is given longer to prove itself each time.
+        """
+        if not self._adapts or self._inline or not self._first:
+            return
+        self._fast = self._fast + 1 if seconds <= INLINE_LIMIT_S else 0
+        if self._fast >= self._patience:
+            log.warning("%d batches in a row were fast: back on the event loop", self._fast)
+            self._inline, self._slow, self._patience = True, 0, self._patience * 2
 
     # In threads.
 
@@ -261,6 +278,7 @@ class Batcher:
         if self._heavy:
             self._pump()  # first: the model need not wait while these answers are written
         self._finish(batch, rows, ran)
+        self._watch_again(ran.seconds)
 
     # Both.
 
@@ -292,6 +310,8 @@ class Batcher:
             if item.timer is not None:
                 item.end_timer()
             item.settle(result)
+        if self._look is not None:
+            self._look(ran)
 
     def _trace(self, tracer: Tracer, batch: list[_Item], rows: int, ran: Ran) -> None:
         found = [
@@ -307,8 +327,11 @@ class Batcher:
             tracer.ran(found, rows=rows, seconds=ran.seconds)
 
     def _retry_after_s(self) -> int:
-        seconds = self._waiting * self._per_request_s / self._settings.workers
-        return min(_MOST_RETRY_AFTER_S, max(1, math.ceil(seconds)))
+        return min(_MOST_RETRY_AFTER_S, max(1, math.ceil(self._wait_s())))
+
+    def _wait_s(self) -> float:
+        """Return how long a request that comes now waits, going by what the last ones took."""
+        return self._waiting * self._per_request_s / self._settings.workers
 
 
 def _begin(batch: list[_Item]) -> int:

@@ -107,6 +107,14 @@ def register(commands: Commands) -> None:
         default=256,
     )
     options.add(
+        "--max-queue-ms",
+        "how long a request may have to wait for those before it, going by what the last ones "
+        "took; where it would be longer it is refused with 429 at once, unless nothing waits; 0: "
+        "no limit",
+        kind=milliseconds,
+        default="10000",
+    )
+    options.add(
         "--max-connections",
         "connections to the HTTP port, and calls at the same time over gRPC; more are refused",
         kind=positive,
@@ -155,7 +163,7 @@ def register(commands: Commands) -> None:
     )
     options.add(
         "--check-outputs",
-        "count answers with NaN or infinities, aside and never in their way: on or off",
+        "count answers with NaN or infinities, in at most a hundredth of the time: on or off",
         kind=one_of("on", "off"),
         default="on",
         metavar="SWITCH",
