@@ -21,7 +21,7 @@ from fairlead_runtime.batching.settings import Choice, Mode, Settings
 from fairlead_runtime.batching.traced import Traced, Tracer
 from fairlead_runtime.engine.session import Engine
 from fairlead_runtime.protocol.errors import DeadlineError, NotReadyError, OverloadedError
-from fairlead_runtime.protocol.types import DATATYPES, InferRequest
+from fairlead_runtime.protocol.types import DATATYPES, InferRequest, InferResponse
 
 log = logging.getLogger(__name__)
 _LARGE = 2.0  # a request is no batch for the loop where it takes this many times the limit
