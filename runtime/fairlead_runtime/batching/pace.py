@@ -60,7 +60,7 @@ class Pace:
         self._quick = seconds <= _QUICK_S
         self._slow = self._slow + 1 if seconds > _SLOW * INLINE_LIMIT_S else 0
         if self._adapts and self._slow >= _SLOW_IN_A_ROW:
-            log.warning("%d rows took %.3g ms: batches run in a thread now", rows, seconds * 1e3)
+            log.info("%d rows took %.3g ms: batches run in a thread now", rows, seconds * 1e3)
             self.inline, self._fast = False, 0
 
     def ran_in_thread(self, seconds: float) -> None:
