@@ -156,10 +156,3 @@ def test_the_operator_is_told_where_it_is_and_has_a_token_for_it() -> None:
     path = f"{mount['mountPath']}/{source['serviceAccountToken']['path']}"
     assert told["FAIRLEAD_RECORDER_TOKEN_FILE"] == path
     assert "env" not in only(render(), "Deployment")["spec"]["template"]["spec"]["containers"][0]
-
-
-def test_only_pods_reach_the_port_for_routers() -> None:
-    policy = _of(render(*_ON, "--set", "networkPolicy.enabled=true"), "NetworkPolicy")
-    by_port = {rule["ports"][0]["port"]: rule for rule in policy["spec"]["ingress"]}
-    assert by_port["exposures"]["from"] == [{"namespaceSelector": {}}]
-    assert "from" not in by_port["http"]

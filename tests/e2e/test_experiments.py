@@ -92,6 +92,7 @@ def test_users_keep_their_arms_and_a_true_difference_makes_the_right_winner(tria
     assert "bigger" in page
 
 
+@pytest.mark.alone
 def test_an_operator_killed_in_each_phase_comes_to_the_same_end(trial: Trial) -> None:
     trial.serve()
     trial.create()

@@ -20,6 +20,7 @@ _NOWHERE = 2**62
 """Bytes that no machine has: the request fails, and nothing else."""
 
 
+@pytest.mark.alone
 def test_without_a_difference_there_is_no_winner_also_when_the_recorder_is_away_for_a_minute(
     trial: Trial,
 ) -> None:
@@ -119,6 +120,7 @@ def _verdict(trial: Trial) -> str:
     return str(rails[0].get("verdict"))
 
 
+@pytest.mark.alone
 def test_weights_change_arms_are_pinned_and_nothing_fails_when_it_is_deleted_without_an_operator(
     trial: Trial,
 ) -> None:

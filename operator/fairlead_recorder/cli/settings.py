@@ -75,6 +75,7 @@ def add_serve_arguments(
         "user names that register experiments, separated by commas: "
         "system:serviceaccount:<namespace>:<name>",
     )
+    flag("--tls-dir", "", "folder with tls.crt and tls.key: both ports serve https")
     flag("--retention-days", 90.0, "days for which data of ended experiments is kept")
     flag("--outcomes-per-second", 50_000.0, "outcomes that one writer may send in a second")
     flag("--requests-per-second", 500.0, "requests that one writer may make in a second")
@@ -106,6 +107,7 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         host=args.host,
         port=args.port,
         exposures_port=args.exposures_port,
+        tls_dir=args.tls_dir,
         operators=operators,
         authenticate=not args.no_authentication,
         retention_s=args.retention_days * _DAY_S,

@@ -29,6 +29,7 @@ class Settings:
         host: Address to listen at.
         port: Port of everything but exposures.
         exposures_port: Port at which routers send exposures.
+        tls_dir: Folder with `tls.crt` and `tls.key` for both ports; empty serves http.
         operators: User names that may register experiments.
         authenticate: Whether writers have to send a token.
         retention_s: How long data of ended experiments is kept.
@@ -42,6 +43,7 @@ class Settings:
     host: str = "0.0.0.0"  # noqa: S104 - a pod's own address is not known before
     port: int = 8080
     exposures_port: int = 4318
+    tls_dir: str = ""
     operators: frozenset[str] = frozenset()
     authenticate: bool = True
     retention_s: float = 90 * 86_400

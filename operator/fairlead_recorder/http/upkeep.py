@@ -13,6 +13,7 @@ from fairlead_recorder.store import (
     experiments,
     forgetting,
     gaps,
+    pairs,
     snapshots,
     summary,
 )
@@ -76,7 +77,7 @@ class Upkeep:
 
     def _expire(self, session: Session) -> bool:
         before = now() - int(self._recorder.settings.retention_s * MICROSECONDS)
-        return forgetting.expire(session, before)
+        return forgetting.expire(session, before) or pairs.expire(session, now(), before)
 
     async def _snapshots(self) -> None:
         while True:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 PREDICTIONS_TOTAL = "model_predictions_total"
 """Counter of requests, labels `model_version` and `status` (`success` or `error`)."""
+PREDICTION_ERRORS_TOTAL = "model_prediction_errors_total"
+"""Counter of the requests of status `error` by cause, labels `model_version` and `code`: the code
+in the answer's body, see `protocol.errors.Code`."""
+SERVER_FAULTS = ("NotReady", "Overloaded", "DeadlineExceeded", "InferenceFailed", "Internal")
+"""The codes that blame the server; all others blame the request. Error budgets count these."""
 PREDICTION_LATENCY_SECONDS = "model_prediction_latency_seconds"
 """Histogram of the time from parsed request to answer, label `model_version`."""
 REQUESTS_IN_FLIGHT = "model_requests_in_flight"

@@ -35,6 +35,9 @@ Context = Any  # grpc.aio's ServicerContext, whose methods are not typed alike i
 
 ERROR_KEY = "fairlead-error-bin"
 """Trailing metadata of every error: the JSON that an HTTP client would have got."""
+_Infer = Callable[[bytes, Context], Awaitable[bytes]]
+_FAULTS = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN")
+"""What blames the server."""
 _STATUS: dict[type[RequestError], grpc.StatusCode] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     InputRefusedError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -65,7 +68,9 @@ class Inference:
             name: _unary(_answering(method, INFERENCE[f"{name}Request"]))
             for name, method in methods.items()
         }
-        infer = self._infer if self._model.access is None else self._logged_infer
+        infer: _Infer = self._infer if self._model.tracing is None else self._traced_infer
+        if self._model.access is not None:
+            infer = self._logged(infer)
         handlers["ModelInfer"] = _unary(infer)
         return grpc.method_handlers_generic_handler(INFERENCE_SERVICE, handlers)
 
@@ -88,24 +93,46 @@ class Inference:
         _check_name(model, request.name, request.version, context)
         return render_model(model.name, model.version, model.signature(), names.PLATFORM)
 
-    async def _logged_infer(self, body: bytes, context: Context) -> bytes:
-        access, started = self._model.access, time.perf_counter()
-        try:
-            return await self._infer(body, context)
-        finally:
-            if access is not None:
-                code = context.code() or grpc.StatusCode.OK
-                access.note(
-                    protocol="grpc",
-                    method="",
-                    path=f"/{INFERENCE_SERVICE}/ModelInfer",
-                    status=getattr(code, "name", str(code)),
-                    seconds=time.perf_counter() - started,
-                    request_id="",
-                    traceparent=_trace(context),
-                )
+    def _logged(self, infer: _Infer) -> _Infer:
+        async def logged(body: bytes, context: Context) -> bytes:
+            access, started = self._model.access, time.perf_counter()
+            try:
+                return await infer(body, context)
+            finally:
+                if access is not None:
+                    access.note(
+                        protocol="grpc",
+                        method="",
+                        path=f"/{INFERENCE_SERVICE}/ModelInfer",
+                        status=_code(context),
+                        seconds=time.perf_counter() - started,
+                        request_id="",
+                        traceparent=_trace(context),
+                    )
 
-    async def _infer(self, body: bytes, context: Context) -> bytes:
+        return logged
+
+    async def _traced_infer(self, body: bytes, context: Context) -> bytes:
+        tracing = self._model.tracing
+        if tracing is None:
+            return await self._infer(body, context)
+        metadata = context.invocation_metadata() or ()
+        carrier = {key: str(value) for key, value in metadata if key in names.TRACE_HEADERS}
+        said = {"rpc.system": "grpc", "rpc.service": INFERENCE_SERVICE, "rpc.method": "ModelInfer"}
+        span = tracing.begin(f"{INFERENCE_SERVICE}/ModelInfer", carrier, said)
+        status = "CANCELLED"
+        try:
+            encoded = await self._infer(body, context, span)
+        except grpc.aio.AbortError:
+            status = _code(context)
+            raise
+        else:
+            status = "OK"
+            return encoded
+        finally:
+            tracing.end(span, "rpc.grpc.status", status, failed=status in _FAULTS)
+
+    async def _infer(self, body: bytes, context: Context, span: Any = None) -> bytes:  # noqa: ANN401
         model = self._model
         _echo_trace(context)
         with model.metrics.in_flight():
@@ -117,16 +144,17 @@ class Inference:
                 remaining = context.time_remaining()
                 deadline = None if remaining is None else now + remaining
                 call = parse_infer(request, signature, now=now, deadline=deadline)
+                call.infer.trace = span
                 answer = await model.infer(call.infer)
                 response = render_infer(
                     answer, signature, call, name=model.name, version=model.version
                 )
                 encoded: bytes = response.SerializeToString()
             except RequestError as error:
-                model.metrics.failed()
+                model.metrics.failed(error.code)
                 await _abort(context, error)
             except Exception:
-                model.metrics.failed()
+                model.metrics.failed(Code.INTERNAL)
                 log.exception("ModelInfer failed", extra={"trace_id": trace_id(_trace(context))})
                 await _abort(context, RequestError("internal error: see the server's log"))
             took = time.perf_counter() - started
@@ -194,6 +222,11 @@ def _check_name(model: ServedModel, name: str, version: str, context: Context) -
     """
     meant = name == model.name or name == _told(context, names.MODEL_HEADER)
     model.check_name(model.name if meant else name, version or None)
+
+
+def _code(context: Context) -> str:
+    code = context.code() or grpc.StatusCode.OK
+    return str(getattr(code, "name", code))
 
 
 async def _abort(context: Context, error: RequestError) -> NoReturn:

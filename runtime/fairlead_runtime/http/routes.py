@@ -27,6 +27,7 @@ from fairlead_runtime.protocol import simple, v2
 from fairlead_runtime.protocol.answers import render_infer, render_model
 from fairlead_runtime.protocol.coding import deflate, inflate
 from fairlead_runtime.protocol.errors import (
+    Code,
     InvalidRequestError,
     MethodNotAllowedError,
     NotFoundError,
@@ -109,11 +110,11 @@ class Routes:
                     metrics.answering -= 1
         except RequestError as error:
             if predict is not None:
-                self._model.metrics.failed()
+                self._model.metrics.failed(error.code)
             response = error_response(error)
         except Exception:
             log.exception("%s %s failed", request.method, request.path, extra=who(request))
-            self._model.metrics.failed()
+            self._model.metrics.failed(Code.INTERNAL)
             response = error_response(RequestError("internal error: see the server's log"))
         for name in (TRACEPARENT, _TRACESTATE):
             value = request.headers.get(name)
@@ -137,7 +138,7 @@ class Routes:
 
     def too_large(self) -> Response:
         """Return the answer to a body of more than `max_body_bytes`; the edge kept none of it."""
-        self._model.metrics.failed()
+        self._model.metrics.failed(Code.TOO_LARGE)
         return error_response(TooLargeError(self.max_body_bytes))
 
     async def _predict(self, request: Request) -> Response:
@@ -149,6 +150,7 @@ class Routes:
         if _CODING in request.headers:
             body = await self._plain_body(request)
         asked = simple.parse_predict(body, signature, chosen, deadline=deadline)
+        asked.infer.trace = request.trace
         request_id = asked.infer.id or _request_id(request) or self._ids.next()
         answer = await model.infer(asked.infer)
         body = simple.render_predict(
@@ -181,6 +183,7 @@ class Routes:
             now=now,
             deadline=deadline,
         )
+        asked.infer.trace = request.trace
         request_id = asked.infer.id or _request_id(request)
         answer = await model.infer(asked.infer)
         rendered = render_infer(
