@@ -42,6 +42,7 @@ RULES = [
     },
     {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": _CHILD},
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": _CHILD},
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": _CHILD},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},

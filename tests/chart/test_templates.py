@@ -112,6 +112,7 @@ def test_values_reach_the_operator_as_they_were_written() -> None:
     told = settings.from_arguments(parser.parse_args(operator_args(documents)[1:]))
     assert told.namespaces == ("a", "b")
     assert told.runtime_image == "registry.example/fairlead/runtime:7"
+    assert told.gpu_runtime_image == "registry.example/fairlead/runtime:7-cuda"
     assert told.router_image == f"registry.example/envoy@sha256:{'0123456789abcdef' * 4}"
     assert (told.lease_namespace, told.lease_name) == (NAMESPACE, "one-of-many")
     assert (told.resync_s, told.log_level) == (30.5, "debug")
@@ -124,7 +125,7 @@ def test_defaults_are_the_operators_own() -> None:
     given = settings.from_arguments(parser.parse_args(operator_args(render())[1:]))
     alone = settings.from_arguments(parser.parse_args([]))
     for name in (
-        "namespaces", "runtime_image", "router_image", "resync_s", "drain_s",
+        "namespaces", "runtime_image", "gpu_runtime_image", "router_image", "resync_s", "drain_s",
         "tracing_endpoint", "tracing_share", "connection_age_s", "health_port", "metrics_port",
         "workers", "log_level",
     ):  # fmt: skip
@@ -138,6 +139,7 @@ def test_versions_are_those_of_the_package() -> None:
     container = only(render(), "Deployment")["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == f"fairlead/operator:{package}"
     assert f"fairlead/runtime:{package}" == settings.DEFAULT_RUNTIME_IMAGE
+    assert f"fairlead/runtime:{package}-cuda" == settings.DEFAULT_GPU_RUNTIME_IMAGE
     assert f"fairlead/router:{package}" == settings.DEFAULT_ROUTER_IMAGE
 
 

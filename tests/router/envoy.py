@@ -44,6 +44,7 @@ class Envoy:
         name_server_port: int,
         *,
         recorder: str | None = None,
+        recorder_ca: str = "",
         collector: str | None = None,
     ) -> None:
         http, grpc, metrics, admin = free_ports(4)
@@ -60,6 +61,7 @@ class Envoy:
             admin_port=admin,
             timeout_s=10,
             recorder=recorder,
+            recorder_ca=recorder_ca,
             collector=collector,
         )
         self._file = folder / "bootstrap.json"

@@ -27,9 +27,17 @@ class World:
         assert self._envoy is not None
         return self._envoy
 
-    async def begin(self, *, recorder: str | None = None, collector: str | None = None) -> None:
+    async def begin(
+        self, *, recorder: str | None = None, recorder_ca: str = "", collector: str | None = None
+    ) -> None:
         await self.names.start()
-        self._envoy = Envoy(self.folder, self.names.port, recorder=recorder, collector=collector)
+        self._envoy = Envoy(
+            self.folder,
+            self.names.port,
+            recorder=recorder,
+            recorder_ca=recorder_ca,
+            collector=collector,
+        )
 
     async def arm(self, name: str, *, pods: int = 1) -> Arm:
         """Return a new arm with so many pods."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairlead_operator.traffic.split import Arm, Settings, Split
+from fairlead_runtime.contract import names
 
 Json = dict[str, Any]
 METADATA = "fairlead"
@@ -30,6 +31,14 @@ arm's pods did apart from what the control did in their place.
 _HTTP2: Json = {
     # Finds a pod that is gone without a word, such as with its node.
     "connection_keepalive": {"interval": "20s", "timeout": "10s"}
+}
+_CODEC: Json = {
+    "name": "envoy.filters.http.upstream_codec",
+    "typed_config": {
+        "@type": (
+            "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+        )
+    },
 }
 # What the pods understand: behind the HTTP port they speak HTTP/1.1, whatever the client does.
 _UPSTREAM: dict[str, Json] = {
@@ -136,8 +145,31 @@ def _cluster(cluster: str, arm: Arm, spare: Arm | None, port: int, spoken: Json)
                     "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
                 ),
                 "common_http_protocol_options": {"idle_timeout": f"{UPSTREAM_IDLE_S}s"},
+                "http_filters": [_telling_the_variant(), _CODEC],
                 **spoken,
             }
+        },
+    }
+
+
+def _telling_the_variant() -> Json:
+    """Return the filter that tells a pod which variant it is, for its prediction log.
+
+    It runs when the pod has been chosen: where the control stands in for an arm, it tells so.
+    """
+    value = f"%UPSTREAM_METADATA({METADATA}:variant)%"
+    header = {"key": names.VARIANT_HEADER, "value": value}
+    return {
+        "name": "envoy.filters.http.header_mutation",
+        "typed_config": {
+            "@type": (
+                "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
+            ),
+            "mutations": {
+                "request_mutations": [
+                    {"append": {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+                ]
+            },
         },
     }
 

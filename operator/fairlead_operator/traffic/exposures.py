@@ -34,8 +34,9 @@ def of_route(recorded: Recorded) -> Json:
     return {"filter_metadata": {METADATA: said}}
 
 
-def access_log(recorder: str) -> Json:
-    """Return the log that is sent to `host:port`, without its filter."""
+def access_log(settings: Settings) -> Json:
+    """Return the log that is sent to the recorder, without its filter."""
+    kind = "https" if settings.recorder_ca else "http"
     attributes = [{"key": key, "value": {"string_value": value}} for key, value in _FIELDS.items()]
     return {
         "name": "envoy.access_loggers.open_telemetry",
@@ -44,7 +45,7 @@ def access_log(recorder: str) -> Json:
             ".OpenTelemetryAccessLogConfig",
             "http_service": {
                 "http_uri": {
-                    "uri": f"http://{recorder}/v1/logs",
+                    "uri": f"{kind}://{settings.recorder}/v1/logs",
                     "cluster": CLUSTER,
                     "timeout": "10s",
                 }
@@ -60,4 +61,29 @@ def access_log(recorder: str) -> Json:
 
 def clusters(settings: Settings) -> list[Json]:
     """Return the cluster of the recorder, where there is one. It stays while splits come and go."""
-    return [] if settings.recorder is None else [receiver(CLUSTER, settings.recorder)]
+    if settings.recorder is None:
+        return []
+    cluster = receiver(CLUSTER, settings.recorder)
+    if settings.recorder_ca:
+        host = settings.recorder.rpartition(":")[0]
+        cluster["transport_socket"] = _tls(host, settings.recorder_ca)
+    return [cluster]
+
+
+def _tls(host: str, authority: str) -> Json:
+    """Return how the recorder is spoken to: it has to be the one of this name."""
+    names_ = [{"san_type": "DNS", "matcher": {"exact": host}}]
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{_TYPE}.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "sni": host,
+            "common_tls_context": {
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+                "validation_context": {
+                    "trusted_ca": {"inline_string": authority},
+                    "match_typed_subject_alt_names": names_,
+                },
+            },
+        },
+    }

@@ -1,6 +1,6 @@
 """Envoy's listeners: one for HTTP and one for gRPC, and one that publishes health and statistics.
 
-HTTP/1.1 and HTTP/2 are told apart on the same port and keep their protocol to the pod.
+HTTP/1.1 and HTTP/2 are told apart on the same port; what is spoken to the pods is in `clusters`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,15 @@ _FOREIGN = (
     "x-envoy-decorator-operation",
 )
 """With these a client could ask the router for retries, timeouts and statistics of its own."""
-_REMOVED = (*_FOREIGN, names.UNIT_HEADER, names.COMPARE_HEADER)
+_OURS = (
+    names.UNIT_HEADER,
+    names.COMPARE_HEADER,
+    names.VARIANT_HEADER,
+    names.EXPERIMENT_HEADER,
+    names.MODEL_HEADER,
+)
+"""What only the router says to a pod."""
+_REMOVED = (*_FOREIGN, *_OURS)
 
 
 def idle_s(settings: Settings) -> int:
@@ -236,7 +244,7 @@ def _access_logs(split: Split, settings: Settings) -> list[Json]:
         return []
     logs = [_access_log(split.header)]
     if split.recorded is not None and settings.recorder is not None:
-        logs.append({**exposures.access_log(settings.recorder), "filter": logs[0]["filter"]})
+        logs.append({**exposures.access_log(settings), "filter": logs[0]["filter"]})
     return logs
 
 

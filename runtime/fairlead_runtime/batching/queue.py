@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Protocol
 
+from fairlead_runtime.batching.pending import Pending
 from fairlead_runtime.batching.plan import Lanes, shape_key
 from fairlead_runtime.batching.probe import INLINE_LIMIT_S, Profile
 from fairlead_runtime.batching.run import Ran, run
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 _LARGE = 2.0  # a request is no batch for the loop where it takes this many times the limit
 _SLOW_IN_A_ROW = 3
 _SLOW = 5.0  # times the limit
+_FAST_IN_A_ROW = 500
 _MOST_RETRY_AFTER_S = 60
 
 
@@ -39,26 +41,38 @@ class Observer(Protocol):
         """Note how long a request waited before it ran."""
 
     def dropped(self, reason: str) -> None:
-        """Note a request that was not run: `queue_full`, `deadline` or `cancelled`."""
+        """Note a request that was not run: `queue_full`, `queue_slow`, `deadline`, `cancelled`."""
 
     def split_up(self) -> None:
         """Note a batch that failed and was run request by request."""
 
 
-class _Item:
-    __slots__ = ("arrived", "future", "request", "rows", "size", "timer")
+class _Item(Pending):
+    """A request in the queue, and the answer to it."""
 
-    def __init__(
-        self,
-        request: InferRequest,
-        rows: int,
-        size: int,
-        future: asyncio.Future[InferResponse],
-        now: float,
-    ) -> None:
-        self.request, self.rows, self.size = request, rows, size
-        self.future, self.arrived = future, now
-        self.timer: asyncio.TimerHandle | None = None
+    __slots__ = ("arrived", "leave", "request", "rows", "size", "timer")
+
+    arrived: float
+    leave: Callable[[_Item, str], None]
+    request: InferRequest
+    rows: int  # -1 where it waits no longer
+    size: int
+    timer: asyncio.TimerHandle | None
+
+    def cancel(self, msg: object = None) -> bool:
+        """Nobody waits for the answer any more: what has not begun is not run."""
+        cancelled = super().cancel(msg)
+        if cancelled:
+            self.end_timer()
+            if self.rows >= 0:
+                # It is skipped when its turn comes; its place is free at once.
+                self.leave(self, "cancelled")
+        return cancelled
+
+    def end_timer(self) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
 
 
 class Batcher:
@@ -73,6 +87,7 @@ class Batcher:
         profile: Profile,
         pool: Executor,
         observer: Observer,
+        look: Callable[[Ran], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         tracer: Tracer | None = None,
     ) -> None:
@@ -80,7 +95,8 @@ class Batcher:
         self._engine, self._settings = engine, settings
         self._pool, self._observer, self._clock = pool, observer, clock
         self._order = tuple(spec.name for spec in engine.signature.inputs)
-        self._merge, self._inline = choice.merge, choice.inline
+        self._look = look  # at each batch, once its answers are on their way
+        self._merge, self._inline, self._first = choice.merge, choice.inline, choice.inline
         self._adapts = settings.mode in (Mode.AUTO, Mode.OFF)
         specs = engine.signature.inputs
         itemsize = max((DATATYPES[spec.datatype].itemsize for spec in specs), default=1)
@@ -91,7 +107,8 @@ class Batcher:
         self._heavy: Lanes[_Item] = Lanes()  # for the threads
         self._waiting = self._waiting_bytes = 0
         self._busy = 0
-        self._slow = 0
+        self._slow = self._fast = 0
+        self._patience = _FAST_IN_A_ROW
         self._flushing = self._pumping = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._per_request_s = profile.single_s if math.isfinite(profile.single_s) else 0.0
@@ -101,8 +118,8 @@ class Batcher:
         """How many requests wait."""
         return self._waiting
 
-    async def infer(self, request: InferRequest) -> InferResponse:
-        """Answer a request.
+    def infer(self, request: InferRequest) -> Pending:
+        """Take a request; its answer is to be awaited, which raises what is said here as well.
 
         Raises:
             OverloadedError: Too many are waiting.
@@ -113,6 +130,9 @@ class Batcher:
         if self._waiting >= self._settings.max_waiting:
             self._observer.dropped("queue_full")
             raise OverloadedError(self._waiting, self._retry_after_s())
+        if self._waiting and self._wait_s() > self._settings.max_wait_s:
+            self._observer.dropped("queue_slow")
+            raise OverloadedError(self._waiting, self._retry_after_s())
         if request.deadline is not None and request.deadline <= now:
             self._observer.dropped("deadline")
             raise DeadlineError
@@ -121,17 +141,7 @@ class Batcher:
             self._observer.dropped("queue_full")
             held = self._waiting_bytes
             raise OverloadedError(self._waiting, self._retry_after_s(), size=held)
-        item = self._admit(request, size, now)
-        try:
-            return await item.future
-        except asyncio.CancelledError:
-            # Where it still waits it is skipped when its turn comes; its place is free at once.
-            if item.rows >= 0:
-                self._leave(item, "cancelled")
-            raise
-        finally:
-            if item.timer is not None:
-                item.timer.cancel()
+        return self._admit(request, size, now)
 
     def _size(self, request: InferRequest) -> int:
         size = 0
@@ -144,7 +154,10 @@ class Batcher:
     def _admit(self, request: InferRequest, size: int, now: float) -> _Item:
         found = shape_key(request, self._order) if self._merge else None
         key, rows = found if found is not None else (None, 1)
-        item = _Item(request, rows, size, self._loop.create_future(), now)
+        item = _Item(loop=self._loop)
+        item.request, item.rows, item.size, item.arrived = request, rows, size, now
+        item.waker = item.timer = None
+        item.leave = self._leave
         self._waiting += 1
         self._waiting_bytes += size
         # A request of many rows is no batch for the event loop.
@@ -161,10 +174,11 @@ class Batcher:
         return item
 
     def _expire(self, item: _Item) -> None:
-        if not item.future.done():
-            item.future.set_exception(DeadlineError())
+        if not item.done():
             if item.rows >= 0:
                 self._leave(item, "deadline")
+            item.end_timer()
+            item.settle(DeadlineError())
 
     def _leave(self, item: _Item, reason: str) -> None:
         item.rows = -1
@@ -219,10 +233,20 @@ class Batcher:
             return
         self._slow = self._slow + 1 if seconds > _SLOW * INLINE_LIMIT_S else 0
         if self._slow >= _SLOW_IN_A_ROW and self._inline:
-            log.warning(
-                "%d rows took %.3g ms: batches run in a thread from now on", rows, seconds * 1e3
-            )
-            self._inline = False
+            log.warning("%d rows took %.3g ms: batches run in a thread now", rows, seconds * 1e3)
+            self._inline, self._fast = False, 0
+
+    def _watch_again(self, seconds: float) -> None:
+        """Go back to the event loop where it was not the model that was slow, but the machine.
+
+        A model that is slow now and then is given longer to prove itself each time.
+        """
+        if not self._adapts or self._inline or not self._first:
+            return
+        self._fast = self._fast + 1 if seconds <= INLINE_LIMIT_S else 0
+        if self._fast >= self._patience:
+            log.warning("%d batches in a row were fast: back on the event loop", self._fast)
+            self._inline, self._slow, self._patience = True, 0, self._patience * 2
 
     # In threads.
 
@@ -251,9 +275,10 @@ class Batcher:
             ran = Ran([NotReadyError("the server has stopped")] * len(batch), 0.0)
         else:
             ran = done.result()
-        self._finish(batch, rows, ran)
         if self._heavy:
-            self._pump_soon()
+            self._pump()  # first: the model need not wait while these answers are written
+        self._finish(batch, rows, ran)
+        self._watch_again(ran.seconds)
 
     # Both.
 
@@ -282,12 +307,11 @@ class Batcher:
         if self._tracer is not None:
             self._trace(self._tracer, batch, rows, ran)
         for item, result in zip(batch, ran.results, strict=True):
-            if item.future.done():
-                continue
-            if isinstance(result, InferResponse):
-                item.future.set_result(result)
-            else:
-                item.future.set_exception(result)
+            if item.timer is not None:
+                item.end_timer()
+            item.settle(result)
+        if self._look is not None:
+            self._look(ran)
 
     def _trace(self, tracer: Tracer, batch: list[_Item], rows: int, ran: Ran) -> None:
         found = [
@@ -303,8 +327,11 @@ class Batcher:
             tracer.ran(found, rows=rows, seconds=ran.seconds)
 
     def _retry_after_s(self) -> int:
-        seconds = self._waiting * self._per_request_s / self._settings.workers
-        return min(_MOST_RETRY_AFTER_S, max(1, math.ceil(seconds)))
+        return min(_MOST_RETRY_AFTER_S, max(1, math.ceil(self._wait_s())))
+
+    def _wait_s(self) -> float:
+        """Return how long a request that comes now waits, going by what the last ones took."""
+        return self._waiting * self._per_request_s / self._settings.workers
 
 
 def _begin(batch: list[_Item]) -> int:

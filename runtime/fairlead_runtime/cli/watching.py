@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from fairlead_runtime.contract import names
 from fairlead_runtime.dataplane.compared import ComparedAnswers
-from fairlead_runtime.dataplane.finite import FiniteCheck
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.http.internal import Internal
 
@@ -32,7 +31,7 @@ def watch(args: argparse.Namespace, model: ServedModel, path: Path, internal: In
     """
     _watch_drift(args, model, path, internal)
     if args.check_outputs == "on":
-        model.watch(FiniteCheck(model.metrics), sample=True)
+        model.check_outputs()
     if args.prediction_log != "off":
         _log_predictions(args, model)
     if args.access_log == "on":
@@ -49,11 +48,11 @@ def _watch_drift(
     args: argparse.Namespace, model: ServedModel, path: Path, internal: Internal
 ) -> None:
     """Count drift where there is a profile; a profile that is no good stops nothing."""
-    from fairlead_runtime.contract.drift_names import PATH
-    from fairlead_runtime.contract.drift_profile import PROFILE_FILE
+    from fairlead_runtime.contract.drift_names import PATH, PROBLEM_FILE, PROFILE_FILE
 
     beside = path.parent / PROFILE_FILE
-    if args.profile == "off" or (args.profile == "auto" and not beside.exists()):
+    there = beside.exists() or (path.parent / PROBLEM_FILE).exists()
+    if args.profile == "off" or (args.profile == "auto" and not there):
         internal.add(PATH, _no_profile)
         return
     from fairlead_runtime.drift.watch import DriftWatch
@@ -102,7 +101,11 @@ def _log_predictions(args: argparse.Namespace, model: ServedModel) -> None:
     except ValueError as error:
         raise WatchError(f"--prediction-log-redact: {error}") from None
     try:
-        target = HttpBatches(where) if "://" in where else Lines(where)
+        target = (
+            HttpBatches(where, token_file=args.prediction_log_token_file)
+            if "://" in where
+            else Lines(where)
+        )
     except ValueError as error:
         raise WatchError(f"--prediction-log: {error}") from None
     except OSError as error:

@@ -57,7 +57,7 @@ class Inference:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler of the service."""
-        methods: dict[str, Callable[[Message], Awaitable[Message]]] = {
+        methods: dict[str, Callable[[Message, Context], Awaitable[Message]]] = {
             "ServerLive": self._server_live,
             "ServerReady": self._server_ready,
             "ServerMetadata": self._server_metadata,
@@ -74,23 +74,23 @@ class Inference:
         handlers["ModelInfer"] = _unary(infer)
         return grpc.method_handlers_generic_handler(INFERENCE_SERVICE, handlers)
 
-    async def _server_live(self, _: Message) -> Message:
+    async def _server_live(self, _: Message, __: Context) -> Message:
         return INFERENCE["ServerLiveResponse"](live=True)
 
-    async def _server_ready(self, _: Message) -> Message:
+    async def _server_ready(self, _: Message, __: Context) -> Message:
         return INFERENCE["ServerReadyResponse"](ready=self._model.ready)
 
-    async def _server_metadata(self, _: Message) -> Message:
+    async def _server_metadata(self, _: Message, __: Context) -> Message:
         response = INFERENCE["ServerMetadataResponse"]
         return response(name="fairlead", version=self._server_version)
 
-    async def _model_ready(self, request: Message) -> Message:
-        self._model.check_name(request.name, request.version or None)
+    async def _model_ready(self, request: Message, context: Context) -> Message:
+        _check_name(self._model, request.name, request.version, context)
         return INFERENCE["ModelReadyResponse"](ready=self._model.ready)
 
-    async def _model_metadata(self, request: Message) -> Message:
+    async def _model_metadata(self, request: Message, context: Context) -> Message:
         model = self._model
-        model.check_name(request.name, request.version or None)
+        _check_name(model, request.name, request.version, context)
         return render_model(model.name, model.version, model.signature(), names.PLATFORM)
 
     def _logged(self, infer: _Infer) -> _Infer:
@@ -139,7 +139,7 @@ class Inference:
             started, now = time.perf_counter(), time.monotonic()
             try:
                 request = _parse(INFERENCE["ModelInferRequest"], body)
-                model.check_name(request.model_name, request.model_version or None)
+                _check_name(model, request.model_name, request.model_version, context)
                 signature = model.signature()
                 remaining = context.time_remaining()
                 deadline = None if remaining is None else now + remaining
@@ -174,11 +174,11 @@ def _unary(method: Callable[[bytes, Context], Awaitable[bytes]]) -> grpc.RpcMeth
 
 
 def _answering(
-    method: Callable[[Message], Awaitable[Message]], request_class: Message
+    method: Callable[[Message, Context], Awaitable[Message]], request_class: Message
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     async def answer(body: bytes, context: Context) -> bytes:
         try:
-            response = await method(_parse(request_class, body))
+            response = await method(_parse(request_class, body), context)
         except RequestError as error:
             await _abort(context, error)
         encoded: bytes = response.SerializeToString()
@@ -206,8 +206,22 @@ def _echo_trace(context: Context) -> None:
 
 
 def _trace(context: Context) -> str:
+    return _told(context, names.TRACE_HEADERS[0])
+
+
+def _told(context: Context, name: str) -> str:
+    """Return an entry of the call's metadata, empty where it is not there."""
     metadata = context.invocation_metadata() or ()
-    return next((str(value) for key, value in metadata if key == names.TRACE_HEADERS[0]), "")
+    return next((str(value) for key, value in metadata if key == name), "")
+
+
+def _check_name(model: ServedModel, name: str, version: str, context: Context) -> None:
+    """Raise UnknownModelError unless the model is meant: by its name, or by the router's word.
+
+    As an arm of an experiment a model answers for the one whose address it shares.
+    """
+    meant = name == model.name or name == _told(context, names.MODEL_HEADER)
+    model.check_name(model.name if meant else name, version or None)
 
 
 def _code(context: Context) -> str:

@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection: requests are answered one after the other, and nobody holds it for long.
 
-`reader.py` makes requests of bytes. tests/functional/test_http_*.py hold both to what HTTP asks.
+`reader.py` makes requests of bytes. tests/functional/test_http_*.py hold both to what HTTP asks. A
+connection that begins as HTTP/2 does is handed to `http2.py`, which is loaded with the first one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Protocol, cast
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.messages import Request, Response
 from fairlead_runtime.http.reader import At, Entry, Reader
+from fairlead_runtime.http.stepping import Stepper
 from fairlead_runtime.http.wire import CONTINUE, head, too_many_connections, too_much_held, too_slow
 
 log = logging.getLogger(__name__)
@@ -30,6 +32,20 @@ class Answering(Protocol):
         """Return the answer to a body that is too large."""
 
 
+class Guest(Protocol):
+    """A connection, as the server sees it."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether the client has nothing in flight."""
+
+    def close(self) -> None:
+        """End the connection at once, in good order."""
+
+    def check(self, now: float) -> None:
+        """End the connection where its client takes too long."""
+
+
 class House(Protocol):
     """What all connections of a server have in common."""
 
@@ -43,11 +59,14 @@ class House(Protocol):
     def routes(self) -> Answering:
         """Who answers requests."""
 
-    def opened(self, connection: Connection) -> float:
+    def opened(self, connection: Guest) -> float:
         """Note a new connection and return when it is to end, in the loop's time."""
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: Guest) -> None:
         """Note that a connection has gone."""
+
+    def replaced(self, before: Guest, after: Guest) -> None:
+        """Note that a connection goes on as another one."""
 
     def refused(self, reason: str) -> None:
         """Count what is refused for want of room: `connections` or `bodies`."""
@@ -66,7 +85,9 @@ class Connection(Reader, asyncio.Protocol):
         self._respond = house.routes.respond
         self._waiting: deque[Entry] = deque()
         self._ahead_bytes = self._held_bytes = 0
-        self._task: asyncio.Task[None] | None = None
+        self._stepper: Stepper[Response] = Stepper(house.loop, self._answered)
+        self._entry: Entry | None = None  # what is being answered
+        self._comes_back = False
         self._reading_paused = self._writing_paused = False
         self._ended_at: float | None = None  # when the client ended its sending side
         self._last_said = False  # the last answer is written
@@ -94,14 +115,13 @@ class Connection(Reader, asyncio.Protocol):
         self._let_go()
         self._at = At.NOTHING
         self._waiting.clear()
-        if self._task is not None:
-            self._task.cancel()
+        self._stepper.cancel()
 
     def eof_received(self) -> bool:
         """Take the end of what the client sends; it may still read."""
         self._ended_at = self._loop.time()
         self._at = At.NOTHING
-        return bool(self._task or self._waiting) and not self._last_said
+        return (self._stepper.busy or bool(self._waiting)) and not self._last_said
 
     def pause_writing(self) -> None:
         """Take nothing more from a client that does not read its answers."""
@@ -118,7 +138,7 @@ class Connection(Reader, asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether the client has nothing in flight."""
-        return self._task is None and not self._waiting and self._at in (At.START, At.NOTHING)
+        return not self._stepper.busy and not self._waiting and self._at in (At.START, At.NOTHING)
 
     def close(self) -> None:
         """End the connection at once, in good order."""
@@ -138,13 +158,21 @@ class Connection(Reader, asyncio.Protocol):
         if self._last_said:
             if now - self._since > limits.linger_s:
                 transport.abort()
-        elif self._task is not None or self._waiting:
+        elif self._stepper.busy or self._waiting:
             if self._ended_at is not None and now - self._ended_at > limits.half_closed_s:
                 transport.abort()
         elif not self._reading_paused:
             self._check_sender(now - self._since)
 
     # The rest is ours.
+
+    def _speak_http2(self, data: bytes) -> None:
+        from fairlead_runtime.http.http2 import Http2Connection
+
+        successor = Http2Connection(self._house, self._transport, self._ends)
+        self._house.replaced(self, successor)
+        self._transport.set_protocol(successor)
+        successor.data_received(data)
 
     def _check_sender(self, waited_s: float) -> None:
         limits = self._limits
@@ -164,7 +192,7 @@ class Connection(Reader, asyncio.Protocol):
 
     def _continue(self) -> None:
         """Ask for the body, once all that was asked before is answered."""
-        if self._wants_continue and self._task is None and not self._waiting:
+        if self._wants_continue and not self._stepper.busy and not self._waiting:
             self._wants_continue = False
             self._transport.write(CONTINUE)
 
@@ -182,10 +210,13 @@ class Connection(Reader, asyncio.Protocol):
             self._held_bytes = 0
 
     def _push(self, entry: Entry) -> None:
-        self._let_go()
-        if self._task is None and not self._waiting and not self._writing_paused:
-            self._start(entry)
-            return
+        if self._held_bytes:
+            self._let_go()
+        if not self._stepper.busy and not self._waiting and not self._writing_paused:
+            if not self._pipelined:
+                self._start(entry)
+                return
+            self._come_back()
         self._waiting.append(entry)
         if entry.request is not None:
             self._ahead_bytes += len(entry.request.body)
@@ -196,34 +227,48 @@ class Connection(Reader, asyncio.Protocol):
         ):
             self._pause_reading()
 
-    def _start(self, entry: Entry) -> None:
-        if entry.response is not None:
-            self._write(entry, entry.response)
-        elif entry.request is not None:
-            self._task = self._loop.create_task(self._answer(entry, entry.request))
+    def _come_back(self) -> None:
+        """Take up what waits in a later turn: a client that pipelines gets one answer in each."""
+        if not self._comes_back:
+            self._comes_back = True
+            self._loop.call_soon(self._came_back)
 
-    async def _answer(self, entry: Entry, request: Request) -> None:
-        try:
-            response = await self._respond(request)
-        except Exception:  # it never should; but nobody may be left hanging
-            log.exception("%s %s failed", request.method, request.path)
-            self._transport.abort()
-            return
-        self._task = None
-        self._write(entry, response)
+    def _came_back(self) -> None:
+        self._comes_back = False
         self._next()
 
     def _next(self) -> None:
         """Take up what is waiting, or read on."""
-        while self._waiting and self._task is None and not self._writing_paused:
+        if self._stepper.busy or self._writing_paused:
+            return
+        if self._waiting:
             entry = self._waiting.popleft()
             if entry.request is not None:
                 self._ahead_bytes -= len(entry.request.body)
             self._start(entry)
-        if self._task is None and not self._waiting and not self._writing_paused:
+        else:
             self._since = self._loop.time()  # idle from now on, however long the answer took
             self._continue()
             self._resume_reading()
+
+    def _start(self, entry: Entry) -> None:
+        if entry.response is not None:
+            self._write(entry, entry.response)
+        elif entry.request is not None:
+            self._entry = entry
+            self._stepper.begin(self._respond(entry.request))
+
+    def _answered(self, response: Response | None, error: Exception | None) -> None:
+        entry, self._entry = self._entry, None
+        if entry is None or response is None:  # it never should; but nobody may be left hanging
+            log.error("a request failed", exc_info=error)
+            self._transport.abort()
+            return
+        self._write(entry, response)
+        if self._waiting:
+            self._come_back()
+        else:
+            self._next()
 
     def _write(self, entry: Entry, response: Response) -> None:
         house, transport = self._house, self._transport

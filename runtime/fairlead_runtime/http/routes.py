@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -53,6 +54,7 @@ _CODING = b"content-encoding"
 _HEADER_LENGTH = b"inference-header-content-length"
 REQUEST_ID = names.REQUEST_ID_HEADER.encode()
 _TIMEOUTS = (names.TIMEOUT_HEADER.encode(), names.ENVOY_TIMEOUT_HEADER.encode())
+_MODEL = names.MODEL_HEADER.encode()
 TRACEPARENT, _TRACESTATE = (name.encode() for name in names.TRACE_HEADERS)
 _LONG_WORK = 1 << 18  # bytes: a coding of more takes long enough to leave the event loop for it
 _ENDPOINTS = [
@@ -90,9 +92,10 @@ class Routes:
 
     async def respond(self, request: Request) -> Response:
         """Answer a request; an error is an answer as well, never an exception."""
-        predict = self._predictions.get(request.path) or self._predictions.get(
-            request.path.rstrip("/")
-        )
+        predict = self._prediction(request.path)
+        if predict is None and _MODEL in request.headers:
+            request = self._of_this_model(request)
+            predict = self._prediction(request.path)
         try:
             if predict is None:
                 response = await self._read(request)
@@ -118,6 +121,20 @@ class Routes:
             if value is not None:
                 response.headers.append((name, value))
         return response
+
+    def _prediction(self, path: str) -> Callable[[Request], Awaitable[Response]] | None:
+        return self._predictions.get(path) or self._predictions.get(path.rstrip("/"))
+
+    def _of_this_model(self, request: Request) -> Request:
+        """Return a request as it would be with this model's own name.
+
+        As an arm of an experiment a model answers for the one whose address it shares.
+        """
+        asked = f"/v2/models/{request.headers[_MODEL].decode('latin-1')}"
+        if request.path != asked and not request.path.startswith(f"{asked}/"):
+            return request
+        path = f"/v2/models/{self._model.name}{request.path[len(asked) :]}"
+        return dataclasses.replace(request, path=path)
 
     def too_large(self) -> Response:
         """Return the answer to a body of more than `max_body_bytes`; the edge kept none of it."""

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fairlead_runtime.batching import queue
 from fairlead_runtime.batching.probe import Profile
 from fairlead_runtime.batching.queue import Batcher
 from fairlead_runtime.batching.settings import Choice, Settings
@@ -52,9 +53,22 @@ class Doubling:
         return {"y": inputs["x"] * 2}
 
 
+def request(
+    value: float, rows: int = 1, width: int = 2, deadline: float | None = None
+) -> InferRequest:
+    data = np.full((rows, width), value, np.float32)
+    return InferRequest(inputs={"x": data}, deadline=deadline)
+
+
 class World:
     def __init__(
-        self, pool: ThreadPoolExecutor, *, inline: bool, merge: bool = True, **wishes: Any
+        self,
+        pool: ThreadPoolExecutor,
+        *,
+        inline: bool,
+        merge: bool = True,
+        single_s: float = 1e-5,
+        **wishes: Any,
     ) -> None:
         self.engine = Doubling()
         self.metrics = Metrics(model_name="m", model_version="1")
@@ -62,7 +76,7 @@ class World:
             self.engine,
             settings=Settings(**wishes),
             choice=Choice(merge=merge, inline=inline, why=""),
-            profile=Profile(merges=True, single_s=1e-5, batch_s=1e-5, batch_rows=64),
+            profile=Profile(merges=True, single_s=single_s, batch_s=1e-5, batch_rows=64),
             pool=pool,
             observer=self.metrics,
         )
@@ -70,9 +84,10 @@ class World:
     def ask(
         self, value: float, *, rows: int = 1, width: int = 2, deadline: float | None = None
     ) -> asyncio.Task[InferResponse]:
-        data = np.full((rows, width), value, np.float32)
-        request = InferRequest(inputs={"x": data}, deadline=deadline)
-        return asyncio.create_task(self.batcher.infer(request))
+        async def answer() -> InferResponse:
+            return await self.batcher.infer(request(value, rows, width, deadline))
+
+        return asyncio.create_task(answer())
 
     def sample(self, line: str) -> float:
         for each in self.metrics.render().decode().splitlines():
@@ -168,6 +183,48 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back(pool: ThreadPoolE
     assert world.sample('model_requests_dropped_total{reason="queue_full"}') == 1
 
 
+async def test_where_the_wait_would_be_long_requests_are_refused_unless_nothing_waits(
+    pool: ThreadPoolExecutor,
+) -> None:
+    world = World(pool, inline=False, single_s=1.0, max_wait_s=2.0)
+    world.engine.gate.clear()
+    running = world.ask(0)
+    await asyncio.to_thread(world.engine.started.wait)
+    waiting = [world.ask(value) for value in (1, 2, 3)]  # for up to two seconds
+    await asyncio.sleep(0)
+    with pytest.raises(OverloadedError) as caught:
+        await world.ask(4)
+    assert caught.value.retry_after_s == 3
+    assert world.sample('model_requests_dropped_total{reason="queue_slow"}') == 1
+    world.engine.gate.set()
+    assert await values([running, *waiting]) == [0, 2, 4, 6]
+    # However slow the model: one that finds nobody waiting is taken.
+    slow = World(pool, inline=False, single_s=60.0, max_wait_s=2.0)
+    assert await values([slow.ask(1)]) == [2]
+
+
+async def test_the_next_batch_begins_before_the_answers_of_the_last_are_written(
+    pool: ThreadPoolExecutor,
+) -> None:
+    world = World(pool, inline=False)
+    world.engine.gate.clear()
+    batches = world.engine.batches
+    seen: list[int] = []
+    first = world.batcher.infer(request(1))
+    await asyncio.to_thread(world.engine.started.wait)
+    second = world.batcher.infer(request(2))
+    world.engine.started.clear()
+
+    def written() -> None:
+        assert world.engine.started.wait(30)  # the second is under way
+        seen.append(len(batches))
+
+    first.waker = written
+    world.engine.gate.set()
+    await asyncio.gather(first, second)
+    assert seen
+
+
 async def test_a_cancelled_request_is_not_run_and_frees_its_place(
     pool: ThreadPoolExecutor,
 ) -> None:
@@ -244,6 +301,33 @@ async def test_a_model_that_proves_slow_leaves_the_event_loop(pool: ThreadPoolEx
     assert world.engine.threads == {"MainThread"}
     await world.ask(1)
     assert len(world.engine.threads) == 2
+
+
+async def test_a_model_that_was_slow_for_a_while_goes_back_to_the_event_loop(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "_FAST_IN_A_ROW", 20)
+    world = World(pool, inline=True)
+    plain, pause_s = world.engine.run, 0.015
+
+    def slow(
+        inputs: Mapping[str, Array], outputs: tuple[str, ...] | None
+    ) -> dict[str, Array | list[Any]]:
+        time.sleep(pause_s)  # what is being tested
+        return plain(inputs, outputs)
+
+    world.engine.run = slow  # type: ignore[method-assign]
+    for _ in range(4):
+        await world.ask(1)
+    pause_s = 0.0
+    world.engine.threads.clear()
+    for _ in range(20):
+        await world.ask(1)
+    assert "MainThread" not in world.engine.threads
+    until = time.monotonic() + 30
+    while "MainThread" not in world.engine.threads and time.monotonic() < until:
+        await world.ask(1)
+    assert "MainThread" in world.engine.threads
 
 
 async def test_a_large_request_does_not_run_on_the_event_loop(pool: ThreadPoolExecutor) -> None:
