@@ -118,10 +118,10 @@ test-node: $(STAMP)  ## The part of `make test` that needs a node, and what take
 	$(PY) -m pytest $(PYTEST) -n $(NODE_WORKERS) tests/e2e -m "not slow"
 
 .PHONY: test-integrations
-test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, PostgreSQL, splits for an hour
+test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, Prometheus, Argo CD, PostgreSQL, splits for an hour
 	$(PY) -m pytest $(PYTEST) tests/functional -m slow
-	$(PY) -m pytest $(PYTEST) tests/router tests/release
-	$(PY) -m pytest $(PYTEST) tests/e2e -m slow
+	$(PY) -m pytest $(PYTEST) tests/router tests/release tests/monitoring tests/gitops
+	$(PY) -m pytest $(PYTEST) tests/e2e -m slow -n $(NODE_WORKERS)
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "slow or postgresql"
 
 .PHONY: soak
@@ -167,6 +167,10 @@ bench-drift: $(STAMP)  ## What counting drift costs a row, in memory and in thro
 .PHONY: bench-drift-decisions
 bench-drift-decisions: $(STAMP)  ## How often drift alarms are false, and how soon right (simulated)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.decisions
+
+.PHONY: bench-performance
+bench-performance: $(STAMP)  ## How often the alarm on wrong predictions is false, and how soon right (simulated)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.outcomes
 
 .PHONY: bench-recorder
 bench-recorder: $(STAMP)  ## Outcomes per second on SQLite and PostgreSQL; a summary of ten million

@@ -61,7 +61,7 @@ esac
 rm -rf repository && git clone -q "$REPOSITORY" repository
 mkdir -p repository/models
 sed -e "s|@URI@|$uri|" -e "s|@VERSION@|$VERSION|" -e "s|@DIGEST@|$digest|" \
-  -e "s|@IMAGE@|$IMAGE:$tag|" -e 1d "$here/modeldeployment.yaml" > repository/models/breast-cancer.yaml
+  -e "s|@IMAGE@|$IMAGE:$tag|" -e 1d "$here/modeldeployment.yaml.in" > repository/models/breast-cancer.yaml
 git -C repository add models
 if git -C repository diff --cached --quiet; then
   echo "the repository says so already"

@@ -48,6 +48,9 @@ class Settings:
         recorder_ca: The authorities (PEM) that the recorder's certificate is checked by, and the
             routers' exposures as well; empty where it has none, or one that everybody knows.
         tls_dir: Folder with `tls.crt` and `tls.key` for health and metrics; empty serves http.
+        tracing_endpoint: `http://host:port` of a collector that takes OTLP over HTTP; empty where
+            nothing is traced.
+        tracing_share: Share of the requests that are traced where no caller has decided.
         health_port: Port of `/healthz` and `/readyz`.
         metrics_port: Port of `/metrics`.
         workers: Passes that may run at the same time, each over another resource.
@@ -74,6 +77,8 @@ class Settings:
     recorder_token_file: str = ""
     recorder_ca: str = ""
     tls_dir: str = ""
+    tracing_endpoint: str = ""
+    tracing_share: float = 1.0
     health_port: int = 8081
     metrics_port: int = 9090
     workers: int = 4
@@ -129,6 +134,11 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
     flag("--recorder-token-file", str, "", "file with a token for the recorder")
     flag("--recorder-ca-file", str, "", "file with the authority of the recorder's certificate")
     flag("--tls-dir", str, "", "folder with tls.crt and tls.key for health and metrics")
+    flag(
+        "--tracing-endpoint", str, "",
+        "http://host:port of a collector to which routers and new revisions send traces by OTLP",
+    )  # fmt: skip
+    flag("--tracing-share", float, 1.0, "share of the requests traced where no caller decided")
     flag("--health-port", int, 8081, "port of /healthz and /readyz")
     flag("--metrics-port", int, 9090, "port of /metrics")
     flag("--workers", int, 4, "passes that may run side by side")
@@ -186,6 +196,8 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         recorder_token_file=args.recorder_token_file,
         recorder_ca=_authority(args.recorder_ca_file),
         tls_dir=args.tls_dir,
+        tracing_endpoint=_collector(args.tracing_endpoint),
+        tracing_share=_share(args.tracing_share),
         health_port=args.health_port,
         metrics_port=args.metrics_port,
         workers=args.workers,
@@ -204,6 +216,22 @@ def _authority(path: str) -> str:
     except (OSError, ValueError) as error:
         raise ValueError(f"--recorder-ca-file {path} holds no certificate: {error}") from error
     return text
+
+
+def _collector(url: str) -> str:
+    """Return a collector's URL without a path: the router and the runtime add their own."""
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+        raise ValueError(f"--tracing-endpoint must be http://host:port without a path, not {url!r}")
+    return f"http://{parts.hostname}:{parts.port or 4318}"
+
+
+def _share(share: float) -> float:
+    if not 0 < share <= 1:
+        raise ValueError(f"--tracing-share must be above 0 and at most 1, not {share:g}")
+    return share
 
 
 def _own_namespace() -> str:

@@ -157,6 +157,11 @@ class OperatorProcess:
         """Ask its health port."""
         return httpx.get(f"http://127.0.0.1:{self._health}{path}", trust_env=False, timeout=5)
 
+    @property
+    def metrics_port(self) -> int:
+        """Where its metrics are."""
+        return self._metrics
+
     def metrics(self) -> dict[str, float]:
         """Return its metrics by name with labels."""
         url = f"http://127.0.0.1:{self._metrics}/metrics"

@@ -19,8 +19,8 @@ from tests.apiserver.experimenting import an_experiment
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.process import user
 from tests.apiserver.rig import SETTINGS, MortalCluster, Rig
+from tests.apiserver.rolling import Cluster
 from tests.apiserver.story import MakeOperator, events, reason_is
-from tests.apiserver.test_rollouts import Cluster
 from tests.builders import later
 from tests.chart.rendering import Document, of_kind, render
 from tests.recorder.process import recorder

@@ -11,7 +11,7 @@ import pytest
 from fairlead_recorder.cli import settings
 from fairlead_recorder.http.access import AUDIENCE
 from fairlead_recorder.http.recorder import Settings
-from tests.chart.rendering import NAMESPACE, VARIANTS, Document, of_kind, only, render
+from tests.chart.rendering import NAMESPACE, VARIANTS, Document, HelmError, of_kind, only, render
 
 _ON = ("--set", "recorder.enabled=true")
 _variants = pytest.mark.parametrize(
@@ -75,12 +75,23 @@ def test_a_database_of_ones_own_comes_from_a_secret_and_needs_no_volume() -> Non
     variant = next(path for path in VARIANTS if path.stem == "recorder-postgresql")
     documents = render("-f", str(variant))
     container = _container(documents)
-    [variable] = container["env"]
+    replica, variable = container["env"]
+    assert replica["valueFrom"]["fieldRef"]["fieldPath"].endswith("pod-index']")
+    assert _told(documents, {replica["name"]: "2"}).replica == 2
     reference = variable["valueFrom"]["secretKeyRef"]
     assert reference == {"name": "recorder-database", "key": "uri"}
     assert [mount["name"] for mount in container["volumeMounts"]] == ["tmp"]
     told = _told(documents, {variable["name"]: "postgresql://db/recorder"})
     assert told.database == "postgresql://db/recorder"
+
+
+def test_several_share_a_database_of_ones_own_and_no_file() -> None:
+    variant = next(path for path in VARIANTS if path.stem == "recorder-postgresql")
+    several = ("--set", "recorder.replicas=3")
+    assert _of(render("-f", str(variant), *several), "StatefulSet")["spec"]["replicas"] == 3
+    with pytest.raises(HelmError) as refused:
+        render(*_ON, *several)
+    assert "more than one need PostgreSQL" in str(refused.value)
 
 
 @pytest.mark.parametrize(("kept", "claims"), [("true", 1), ("false", 0)])

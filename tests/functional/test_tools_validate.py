@@ -187,6 +187,18 @@ def test_what_is_wrong_around_the_model_is_not_its_fault(
     assert "verdict" not in report
 
 
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in ort.get_available_providers(), reason="CUDA is there"
+)
+def test_a_model_for_a_gpu_is_not_judged_on_a_cpu_unless_that_will_do(classifier: Path) -> None:
+    env = {"FAIRLEAD_PROVIDER": "cuda", "FAIRLEAD_PROVIDER_FALLBACK": "off"}
+    done = runtime("validate", classifier, *QUICK, env=env)
+    assert done.status == 1, "the model is blamed"
+    assert "ProviderUnavailable: CUDA was asked for" in done.err
+    del env["FAIRLEAD_PROVIDER_FALLBACK"]
+    assert runtime("validate", classifier, *QUICK, env=env).status == 0
+
+
 @pytest.fixture
 def store() -> Iterator[WebStore]:
     server = WebStore()

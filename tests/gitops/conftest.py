@@ -1,4 +1,4 @@
-"""Everything here runs Argo CD's own code, which is built once."""
+"""Everything here runs Argo CD's own code, which is built once; some of it on a real API server."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.apiserver.conftest import api, kubelet, namespace, plane, rig
+
+__all__ = ["api", "kubelet", "namespace", "plane", "rig"]
 _BUILD_S = 1800
 
 

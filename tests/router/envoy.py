@@ -45,6 +45,7 @@ class Envoy:
         *,
         recorder: str | None = None,
         recorder_ca: str = "",
+        collector: str | None = None,
     ) -> None:
         http, grpc, metrics, admin = free_ports(4)
         self.mount = folder / "mount"
@@ -61,6 +62,7 @@ class Envoy:
             timeout_s=10,
             recorder=recorder,
             recorder_ca=recorder_ca,
+            collector=collector,
         )
         self._file = folder / "bootstrap.json"
         document = json.loads(documents.bootstrap_file(self.settings))

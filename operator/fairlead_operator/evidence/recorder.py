@@ -99,6 +99,28 @@ class Recorder:
         """
         await self._ask("DELETE", f"/v1/experiments/{namespace}/{name}?uid={uid}")
 
+    async def register_model(self, namespace: str, name: str, body: Json) -> None:
+        """Say how a model's answers are compared with their outcomes; repeating it keeps it.
+
+        Raises:
+            RecorderError: It could not be done.
+        """
+        await self._ask("PUT", f"/v1/modeldeployments/{namespace}/{name}", body)
+
+    async def performance(self, namespace: str, name: str, *, since: int = 0) -> Json:
+        """Return outcomes and errors of a model by revision and window.
+
+        Args:
+            namespace: The ModelDeployment's namespace.
+            name: Its name.
+            since: Windows that began before are left out, in seconds since 1970.
+
+        Raises:
+            RecorderError: It could not be read.
+        """
+        path = f"/v1/modeldeployments/{namespace}/{name}/performance?since={since}"
+        return await self._ask("GET", path)
+
     async def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
         session = self._session
         if session is None:

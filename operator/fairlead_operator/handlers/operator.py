@@ -16,7 +16,7 @@ from fairlead_operator.handlers.watches import Watches
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.lease import Lease
-from fairlead_operator.reconcile import counting, drift, routers
+from fairlead_operator.reconcile import counting, drift, latency, routers
 from fairlead_operator.reconcile.experimentfacts import Facts, inputs_reader, requests_reader
 from fairlead_operator.reconcile.experiments import Experimenter
 from fairlead_operator.reconcile.loop import Loop
@@ -44,6 +44,9 @@ async def run(settings: Settings) -> None:
         cluster = open_cluster.gated(lease)
         cache, metrics = Cache(), Metrics()
         scraper = Scraper()
+        recorder = Recorder(
+            settings.recorder_url, settings.recorder_token_file, settings.recorder_ca
+        )
         reconciler = Reconciler(
             cluster,
             cache,
@@ -52,9 +55,8 @@ async def run(settings: Settings) -> None:
             routers.reader(scraper),
             drift.reader(scraper),
             counting.Counter(scraper),
-        )
-        recorder = Recorder(
-            settings.recorder_url, settings.recorder_token_file, settings.recorder_ca
+            recorder,
+            latency.reader(scraper),
         )
         facts = Facts(
             cluster,

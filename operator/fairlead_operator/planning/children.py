@@ -174,23 +174,25 @@ class Children:
         policies: network.Policies,
         uris: Sequence[str],
         *,
-        examples: str | None = None,
         recorder: str | None,
+        predictions: str,
+        examples: str | None = None,
         routed: bool,
     ) -> list[Manifest]:
         """Return the NetworkPolicies of all pods of ours; each isolates those that it selects.
 
         Args:
             policies: The operator's settings.
-            uris: URIs of the models of all revisions that live.
+            uris: URIs of the models of all revisions that live, and of their profiles.
             examples: URI of the golden examples, if there are any.
             recorder: `host:port` of the recorder, if there is one.
+            predictions: Its URL, where predictions are sent there; empty where they are not.
             routed: Whether there is a router.
         """
         name = self._name
         tried = [*uris, examples] if examples else uris
         specs = {
-            name: network.models(name, policies, uris),
+            name: network.models(name, policies, uris, predictions),
             names.validation_policy_name(name): network.validation(name, policies, tried),
         }
         if routed:

@@ -79,14 +79,20 @@ def parse(text: str) -> Policies | None:
     )
 
 
-def models(name: str, policies: Policies, uris: Iterable[str]) -> dict[str, Any]:
+def models(
+    name: str, policies: Policies, uris: Iterable[str], predictions: str = ""
+) -> dict[str, Any]:
     """Return the spec for the pods of all revisions.
 
     Args:
         name: The ModelDeployment's name.
         policies: The operator's settings.
-        uris: The URIs of the models of all revisions that live.
+        uris: The URIs of the models of all revisions that live, and of their profiles.
+        predictions: URL of the recorder, where a revision sends its predictions there.
     """
+    egress = _fetching(policies, uris)
+    if (port := _port(predictions)) is not None:
+        egress.append(_rule((port,), "to", policies.recorder_to))
     clients = policies.clients_from
     if clients:  # where anybody may ask, routers and the operator may as well
         routers = {"podSelector": {"matchLabels": _app(names.ROUTER_APP)}}
@@ -97,7 +103,7 @@ def models(name: str, policies: Policies, uris: Iterable[str]) -> dict[str, Any]
             _rule(_TRAFFIC, "from", clients),
             _rule((METRICS_PORT,), "from", (*policies.operator, *policies.metrics_from)),
         ],
-        egress=_fetching(policies, uris),
+        egress=egress,
     )
 
 

@@ -72,14 +72,15 @@ def _policies(
     if settled.network_policies is None:
         return []
     fields = ("uri", "profileUri")
-    models = [revision.model for revision in alive]
-    uris = [str(model[field]) for model in models for field in fields if model.get(field)]
+    uris = [str(each.model[field]) for each in alive for field in fields if each.model.get(field)]
+    recorded = any(each.runtime.get("recordPredictionsPercent") for each in alive)
     examples = snapshot.validation_spec.get("examplesUri")
     return make.policies(
         settled.network_policies,
         uris,
         examples=None if examples is None else str(examples),
         recorder=settled.recorder,
+        predictions=settled.recorder_url if recorded else "",
         routed=address.plan is not None,
     )
 
@@ -123,7 +124,18 @@ def _rendered(snapshot: Snapshot, revision: Revision, settled: Settled) -> dict[
         runtime=revision.runtime,
         connection_age_s=settled.connection_age_s,
         private_redirects=settled.private_redirects,
+        predictions=_predictions(snapshot, revision, settled),
+        tracing=(settled.tracing_endpoint, settled.tracing_share),
     )
+
+
+def _predictions(snapshot: Snapshot, revision: Revision, settled: Settled) -> str:
+    """Return where a revision's predictions are recorded; empty where nobody takes them."""
+    if not settled.recorder_url or not revision.runtime.get("recordPredictionsPercent"):
+        return ""
+    namespace = snapshot.resource["metadata"]["namespace"]
+    place = f"/v1/modeldeployments/{namespace}/{snapshot.name}/predictions"
+    return f"{settled.recorder_url}{place}?revision={names.short(revision.hash)}"
 
 
 _PRUNE_ORDER = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead_operator.traffic.clusters import METADATA
+from fairlead_operator.traffic.clusters import METADATA, receiver
 from fairlead_operator.traffic.split import Recorded, Settings
 from fairlead_runtime.contract import names
 
@@ -63,30 +63,11 @@ def clusters(settings: Settings) -> list[Json]:
     """Return the cluster of the recorder, where there is one. It stays while splits come and go."""
     if settings.recorder is None:
         return []
-    host, _, port = settings.recorder.rpartition(":")
-    address = {"socket_address": {"address": host, "port_value": int(port)}}
-    secured = {"transport_socket": _tls(host, settings.recorder_ca)} if settings.recorder_ca else {}
-    return [
-        {
-            "name": CLUSTER,
-            "cluster_type": {
-                "name": "envoy.cluster.strict_dns",
-                "typed_config": {
-                    "@type": f"{_TYPE}.extensions.clusters.dns.v3.DnsCluster",
-                    "dns_lookup_family": "V4_PREFERRED",
-                    "dns_refresh_rate": "5s",
-                    "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "5s"},
-                    "respect_dns_ttl": False,
-                },
-            },
-            "connect_timeout": "2s",
-            "load_assignment": {
-                "cluster_name": CLUSTER,
-                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-            },
-            **secured,
-        }
-    ]
+    cluster = receiver(CLUSTER, settings.recorder)
+    if settings.recorder_ca:
+        host = settings.recorder.rpartition(":")[0]
+        cluster["transport_socket"] = _tls(host, settings.recorder_ca)
+    return [cluster]
 
 
 def _tls(host: str, authority: str) -> Json:

@@ -36,6 +36,7 @@ class Settings:
         outcomes_per_second: What one writer may send.
         requests_per_second: How many requests one writer may make.
         most_waiting: Rows that may wait to be written.
+        replica: Number of this one among those that share the database, from 0.
     """
 
     database: str
@@ -49,6 +50,7 @@ class Settings:
     outcomes_per_second: float = 50_000
     requests_per_second: float = 500
     most_waiting: int = 200_000
+    replica: int = 0
 
 
 def now() -> int:

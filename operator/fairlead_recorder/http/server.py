@@ -19,6 +19,7 @@ from fairlead_recorder.http import errors, openapi
 from fairlead_recorder.http.access import Access
 from fairlead_recorder.http.errors import answer
 from fairlead_recorder.http.ingest import Ingest
+from fairlead_recorder.http.modelroutes import ModelRoutes
 from fairlead_recorder.http.pages import Pages
 from fairlead_recorder.http.recorder import Recorder, Settings
 from fairlead_recorder.http.routes import Routes
@@ -108,11 +109,12 @@ async def _serve(recorder: Recorder, stop: asyncio.Event, tls: ssl.SSLContext | 
 
 def application(recorder: Recorder) -> web.Application:
     """Return what is served to everybody but routers."""
-    routes, pages = Routes(recorder), Pages(recorder)
+    routes, models, pages = Routes(recorder), ModelRoutes(recorder), Pages(recorder)
     app = web.Application(
         client_max_size=MOST_BYTES, middlewares=[_counting(recorder), errors.middleware]
     )
     one = "/v1/experiments/{namespace}/{name}"
+    model = "/v1/modeldeployments/{namespace}/{name}"
     app.router.add_routes([
         web.get("/v1/experiments", routes.listed, allow_head=False),
         web.put(one, routes.register),
@@ -122,6 +124,10 @@ def application(recorder: Recorder) -> web.Application:
         web.post(f"{one}/outcomes", routes.outcomes),
         web.get(f"{one}/summary", routes.summary, allow_head=False),
         web.delete(f"{one}/units", routes.forget),
+        web.put(model, models.register),
+        web.post(f"{model}/predictions", models.predictions),
+        web.post(f"{model}/outcomes", models.outcomes),
+        web.get(f"{model}/performance", models.performance, allow_head=False),
         web.get("/experiments", pages.index),
         web.get("/experiments/{namespace}/{name}", pages.experiment),
         web.get("/openapi.json", _openapi, allow_head=False),

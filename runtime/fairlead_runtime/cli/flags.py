@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fairlead_runtime.cli import logs
 from fairlead_runtime.cli.options import (
     Options,
@@ -14,6 +16,24 @@ from fairlead_runtime.cli.options import (
     words,
 )
 from fairlead_runtime.cli.tools import Commands
+
+
+def add_providers(options: Options) -> None:
+    """Add where the model runs, and whether another place will do."""
+    options.add(
+        "--provider",
+        "where the model runs: cpu, cuda (needs onnxruntime-gpu and CUDA's libraries) or auto",
+        kind=one_of("auto", "cpu", "cuda"),
+        default="auto",
+        metavar="PROVIDER",
+    )
+    options.add(
+        "--provider-fallback",
+        "whether the CPU will do where cuda was asked for and cannot be had: on, or off to end",
+        kind=one_of("on", "off"),
+        default="on",
+        metavar="SWITCH",
+    )
 
 
 def register(commands: Commands) -> None:
@@ -57,20 +77,7 @@ def register(commands: Commands) -> None:
         default="off",
         metavar="SWITCH",
     )
-    options.add(
-        "--provider",
-        "where the model runs: cpu, cuda (needs onnxruntime-gpu and CUDA's libraries) or auto",
-        kind=one_of("auto", "cpu", "cuda"),
-        default="auto",
-        metavar="PROVIDER",
-    )
-    options.add(
-        "--provider-fallback",
-        "whether the CPU will do where cuda was asked for and cannot be had: on, or off to end",
-        kind=one_of("on", "off"),
-        default="on",
-        metavar="SWITCH",
-    )
+    add_providers(options)
     options.add(
         "--batching",
         "where requests run together: auto (measured at start), inline (on the event loop, for "
@@ -98,6 +105,14 @@ def register(commands: Commands) -> None:
         "are refused with 429",
         kind=positive,
         default=256,
+    )
+    options.add(
+        "--max-queue-ms",
+        "how long a request may have to wait for those before it, going by what the last ones "
+        "took; where it would be longer it is refused with 429 at once, unless nothing waits; 0: "
+        "no limit",
+        kind=milliseconds,
+        default="10000",
     )
     options.add(
         "--max-connections",
@@ -148,7 +163,7 @@ def register(commands: Commands) -> None:
     )
     options.add(
         "--check-outputs",
-        "count answers with NaN or infinities, aside and never in their way: on or off",
+        "count answers with NaN or infinities, in at most a hundredth of the time: on or off",
         kind=one_of("on", "off"),
         default="on",
         metavar="SWITCH",
@@ -166,6 +181,11 @@ def register(commands: Commands) -> None:
         "stdout, a file, or an http:// or https:// URL that takes batches",
         default="off",
         metavar="WHERE",
+    )
+    options.add(
+        "--prediction-log-token-file",
+        "a file with a token that is sent to the URL, read anew for each batch",
+        kind=Path,
     )
     options.add(
         "--prediction-log-share", "share of the answers that are logged", kind=share, default=1.0

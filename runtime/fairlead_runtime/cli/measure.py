@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairlead_runtime.cli import console, report, tools
+from fairlead_runtime.cli.flags import add_providers
 from fairlead_runtime.cli.options import (
     Options,
     one_of,
@@ -159,6 +160,7 @@ def _register_validate(commands: tools.Commands) -> None:
     options.add("--max-non-finite-milli", "most rows, in thousandths, whose answers may hold NaN "
                 "or infinity", kind=whole, default=0)  # fmt: skip
     options.add("--threads", "threads of one inference; none: the CPU limit", kind=positive)
+    add_providers(options)
     options.add("--batch-size", "rows of one request; none: 1", kind=positive)
     options.add("--round-seconds", "most seconds of each round", kind=seconds, default=1.0)
     options.add("--round-runs", "most runs of each round", kind=positive, default=1000)
@@ -178,6 +180,8 @@ def _validate(args: argparse.Namespace) -> int:
             max_latency_ms=args.max_latency_ms,
             max_non_finite_milli=args.max_non_finite_milli,
             threads=args.threads,
+            provider=args.provider,
+            provider_fallback=args.provider_fallback == "on",
             batch_size=args.batch_size,
             round_seconds=args.round_seconds,
             round_runs=args.round_runs,

@@ -29,6 +29,7 @@ _WORDS = {
 }
 _MAX_DEPTH = 32
 _MOST_ELEMENTS = 1 << 40
+_FEW = 48
 
 
 class _WrongTypeError(Exception):
@@ -69,8 +70,12 @@ def to_array(data: object, datatype: str, field: str, *, booleans: bool = True) 
             with np.errstate(over="ignore"):
                 numbers = numbers.astype(dtype)
         # JSON has no infinity: it can only be a number that is too large for the datatype.
-        # Counting takes half of the time of `all`.
-        if np.count_nonzero(np.isfinite(numbers)) != numbers.size:
+        # Few numbers are summed up in a third of the time that it takes numpy to look at them, and
+        # counting takes it half of the time of `all`.
+        few = len(flat) <= _FEW and code != "d"
+        if not (few and math.isfinite(sum(flat))) and (
+            np.count_nonzero(np.isfinite(numbers)) != numbers.size
+        ):
             raise _too_large(data, datatype, field)
     return numbers.reshape(shape if type(data) is list else ())
 

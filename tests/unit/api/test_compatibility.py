@@ -187,3 +187,20 @@ def test_the_command_fails_where_the_folder_is_empty_or_a_crd_is_gone(
 
 def test_the_present_crds_take_what_the_last_released_ones_took() -> None:
     assert crds.main(["--compatible-with", str(BASELINE)]) == 0
+
+
+def test_a_finding_that_was_accepted_is_no_fault_and_one_that_is_none_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = copy.deepcopy(CRD)
+    HARMLESS["a new field"](old)
+    (tmp_path / "old.yaml").write_text(yaml.safe_dump(old))
+    line = (
+        "modeldeployments.fairlead.dev: "
+        "v1alpha1.spec.model.more is gone: what is stored there is lost"
+    )
+    (tmp_path / "accepted.txt").write_text(f"# Nobody wrote it.\n\n{line}\n")
+    assert crds.main(["--compatible-with", str(tmp_path)]) == 0
+    (tmp_path / "accepted.txt").write_text(f"{line}\nsomething else\n")
+    assert crds.main(["--compatible-with", str(tmp_path)]) == 1
+    assert "something else (accepted, and not so: remove it)" in capsys.readouterr().err

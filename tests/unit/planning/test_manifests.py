@@ -97,6 +97,25 @@ def test_a_profile_beside_the_model_needs_nothing() -> None:
     assert "--profile" not in spec["containers"][0]["args"]
 
 
+def test_predictions_go_to_the_recorder_with_a_token_of_its_own() -> None:
+    where = "http://recorder/v1/modeldeployments/shop/fraud/predictions?revision=01234567"
+    template = pod_template(
+        name="fraud", revision_hash=HASH, version="7", image="runtime:1", model=MODEL,
+        runtime={"recordPredictionsPercent": 25}, connection_age_s=60.0, predictions=where,
+    )  # fmt: skip
+    [server] = template["spec"]["containers"]
+    place = server["args"].index("--prediction-log")
+    assert server["args"][place : place + 6] == [
+        "--prediction-log", where, "--prediction-log-share", "0.25",
+        "--prediction-log-token-file", "/fairlead/recorder/token",
+    ]  # fmt: skip
+    assert "/fairlead/recorder" in {m["mountPath"] for m in server["volumeMounts"]}
+    [volume] = [v for v in template["spec"]["volumes"] if v["name"] == "recorder-token"]
+    [source] = volume["projected"]["sources"]
+    assert source["serviceAccountToken"]["audience"] == "fairlead-recorder"
+    assert "--prediction-log" not in a_template()["spec"]["containers"][0]["args"]
+
+
 def test_a_pinned_digest_is_an_argument_and_a_resolved_one_a_reference() -> None:
     digest = "sha256:" + "a" * 64
     pinned = a_template(digest=digest)["spec"]["initContainers"][0]
