@@ -98,7 +98,7 @@ async def test_the_operators_role_has_every_right_that_is_used_and_no_other(
     kubelet = Kubelet(api, namespace)
     async with Rig(cluster, namespace, _with_policies()) as rig:
         await _a_whole_life(Cluster(api, rig, kubelet))
-        await api.create(EXPERIMENT, namespace, an_experiment(target="fraud"))
+        await api.create(EXPERIMENT, namespace, an_experiment())
         await rig.experiment(later(0))
         # What a conflict makes it do; nobody else writes here.
         await rig.experimenter.refresh((namespace, "checkout"))
