@@ -41,6 +41,7 @@ check: $(STAMP)  ## Fast lane, under a minute: lint, types, import rules, genera
 	$(VENV)/bin/fairlead-operator crds --compatible-with tests/crds/baseline
 	$(VENV)/bin/fairlead-operator reference --check
 	$(PY) -m fairlead_cli.reference --check
+	$(PY) -m cluster.audit
 	$(PY) -m monitoring --check
 	$(PY) -m gitops.argocd.configmap --check
 	$(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
@@ -86,6 +87,16 @@ cluster-down:  ## Take down the cluster that `make cluster` brought up
 images: $(STAMP)  ## Build the images of operator, runtime and router
 	$(PY) -m cluster.images build
 
+.PHONY: version
+version: $(STAMP)  ## Write VERSION=1.2.3 everywhere, and give it the changelog's open section
+	$(PY) -m cluster.versions $(VERSION)
+
+# Both platforms, pushed; with DRY_RUN=1 this machine's, pushed nowhere. All of it lies in dist/VERSION.
+.PHONY: release
+release: $(STAMP)  ## Make a release: VERSION=1.2.3 REGISTRY=registry.example.com/fairlead, or DRY_RUN=1
+	$(PY) -m cluster.publish $(VERSION) $(if $(DRY_RUN),--dry-run,--registry "$(REGISTRY)") \
+	  $(if $(SOURCE),--source "$(SOURCE)")
+
 .PHONY: demo
 demo: $(STAMP)  ## The main job: a cluster, a model, correct predictions
 	$(PY) -m examples.demo
@@ -107,11 +118,10 @@ test-node: $(STAMP)  ## The part of `make test` that needs a node, and what take
 	$(PY) -m pytest $(PYTEST) -n $(NODE_WORKERS) tests/e2e -m "not slow"
 
 .PHONY: test-integrations
-test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, PostgreSQL, Argo CD, splits for an hour
+test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, Prometheus, Argo CD, PostgreSQL, splits for an hour
 	$(PY) -m pytest $(PYTEST) tests/functional -m slow
-	$(PY) -m pytest $(PYTEST) tests/router
-	$(PY) -m pytest $(PYTEST) tests/gitops
-	$(PY) -m pytest $(PYTEST) tests/e2e -m slow
+	$(PY) -m pytest $(PYTEST) tests/router tests/release tests/monitoring tests/gitops
+	$(PY) -m pytest $(PYTEST) tests/e2e -m slow -n $(NODE_WORKERS)
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "slow or postgresql"
 
 .PHONY: soak
@@ -157,6 +167,10 @@ bench-drift: $(STAMP)  ## What counting drift costs a row, in memory and in thro
 .PHONY: bench-drift-decisions
 bench-drift-decisions: $(STAMP)  ## How often drift alarms are false, and how soon right (simulated)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.decisions
+
+.PHONY: bench-performance
+bench-performance: $(STAMP)  ## How often the alarm on wrong predictions is false, and how soon right (simulated)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.outcomes
 
 .PHONY: bench-recorder
 bench-recorder: $(STAMP)  ## Outcomes per second on SQLite and PostgreSQL; a summary of ten million

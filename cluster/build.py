@@ -102,6 +102,7 @@ COMPONENTS = {
             # Without the clients of all clouds, in which it could look for targets.
             tags="remove_all_sd",
         ),
+        Component("h2spec", "github.com/summerwind/h2spec/cmd/h2spec", ("h2spec",)),
         Component(
             "promtool",
             "github.com/prometheus/prometheus/cmd/promtool",
@@ -111,7 +112,7 @@ COMPONENTS = {
         ),
     )
 }
-_ON_DEMAND = ("kind", "kubeadm", "minio", "prometheus", "promtool", "gitops", "registry")
+_ON_DEMAND = ("kind", "kubeadm", "minio", "prometheus", "promtool", "gitops", "registry", "h2spec")
 DEFAULT = tuple(name for name in COMPONENTS if name not in _ON_DEMAND)
 
 

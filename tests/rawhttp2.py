@@ -73,6 +73,8 @@ class Raw2:
         """Last stream and error code of each GOAWAY."""
         self.settings: dict[int, int] = {}
         """What the server announced."""
+        self.quiet = False
+        """Whether nothing is said to what the server asks for."""
         self.pongs = 0
         self.window = _FIRST_WINDOW
         """How much may be sent, all streams together."""
@@ -83,7 +85,8 @@ class Raw2:
 
     def send(self, *parts: bytes) -> None:
         """Send these bytes."""
-        self.socket.sendall(b"".join(parts))
+        if not self.quiet:
+            self.socket.sendall(b"".join(parts))
 
     def head(
         self,
@@ -178,7 +181,8 @@ class Raw2:
         reply = self.replies.setdefault(made.stream_id, Reply())
         if isinstance(made, frames.HeadersFrame):
             assert "END_HEADERS" in made.flags
-            fields = dict(self._decoder.decode(made.data))
+            pairs = self._decoder.decode(made.data, raw=True)
+            fields = {name.decode(): value.decode() for name, value in pairs}
             if fields[":status"].startswith("1"):
                 reply.informational.append(int(fields[":status"]))
             else:

@@ -14,13 +14,16 @@ from cluster.controlplane import die_with_parent, free_ports
 
 
 @contextlib.contextmanager
-def registry() -> Iterator[str]:
+def registry(port: int | None = None) -> Iterator[str]:
     """Run one meanwhile.
+
+    Args:
+        port: Where; None takes one that is free.
 
     Yields:
         Its `host:port`, as images there begin.
     """
-    host = f"127.0.0.1:{free_ports(1)[0]}"
+    host = f"127.0.0.1:{port or free_ports(1)[0]}"
     process = subprocess.Popen(
         [program("registry"), host],
         preexec_fn=die_with_parent,  # noqa: PLW1509 - it only sets a flag

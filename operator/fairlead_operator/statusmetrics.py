@@ -87,6 +87,14 @@ def of_models(resources: Iterable[JSON]) -> list[Metric]:
             ),
         )
     )
+    outcomes, wrong, allowed = (
+        GaugeMetricFamily(f"fairlead_model_deployment_performance_{name}", text, labels=_MODEL)
+        for name, text in (
+            ("outcomes", "Outcomes that have met a prediction of the revision at the address."),
+            ("error_ratio", "Share of the latest of them that were predicted wrongly."),
+            ("allowed_error_ratio", "Share that the reference and spec.performance allow."),
+        )
+    )
     for resource in resources:
         key, spec, status = _key(resource), _spec(resource), _status(resource)
         _add_conditions(condition, key, status)
@@ -103,7 +111,15 @@ def of_models(resources: Iterable[JSON]) -> list[Metric]:
             load.add_metric(key, objectives["requestsPerSecond"])
         gates = (spec.get("rollout") or {}).get("gates") or {}
         errors.add_metric(key, gates.get("maxErrorBasisPoints", _ERRORS) / _RATIO)
-    return [condition, wanted, ready, stable, latency, load, errors]
+        found = status.get("performance") or {}
+        for family, name, unit in (
+            (outcomes, "outcomes", 1),
+            (wrong, "recentErrorBasisPoints", _RATIO),
+            (allowed, "allowedErrorBasisPoints", _RATIO),
+        ):
+            if found.get(name) is not None:
+                family.add_metric(key, found[name] / unit)
+    return [condition, wanted, ready, stable, latency, load, errors, outcomes, wrong, allowed]
 
 
 def of_experiments(resources: Iterable[JSON]) -> list[Metric]:

@@ -116,7 +116,7 @@ class Rollouts(Collector):
         self._steps.pop(key, None)
 
     def collect(self) -> Iterable[Metric]:
-        """Return weight, values, limits, samples and verdicts."""
+        """Return weight, values, limits, samples, ends of windows with their source, verdicts."""
         labels = ["namespace", "model_deployment"]
         weight = GaugeMetricFamily(
             "fairlead_rollout_weight_ratio", "The candidate's share of the traffic.", labels=labels
@@ -135,6 +135,11 @@ class Rollouts(Collector):
             "1 for what a gate says: Pass, Fail, Inconclusive, NoEvidence or Stale.",
             labels=[*by_gate, "verdict"],
         )
+        end = GaugeMetricFamily(
+            "fairlead_rollout_check_window_end_timestamp_seconds",
+            "Until when a gate's source had been read, in seconds since 1970.",
+            labels=[*by_gate, "source"],
+        )
         for key, step in list(self._steps.items()):
             weight.add_metric(list(key), step.slots / 10_000)
             for check in step.checks:
@@ -143,9 +148,11 @@ class Rollouts(Collector):
                     if number is not None:
                         family.add_metric(mine, number)
                 samples.add_metric(mine, check.samples)
+                if check.end is not None:
+                    end.add_metric([*mine, check.source], check.end.timestamp())
                 if check.verdict is not None:
                     verdict.add_metric([*mine, check.verdict.value], 1)
-        return [weight, value, limit, samples, verdict]
+        return [weight, value, limit, samples, end, verdict]
 
 
 def about(obj_kind: str, namespace: str, name: str) -> dict[str, Any]:

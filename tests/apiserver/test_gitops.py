@@ -21,8 +21,8 @@ from tests.apiserver.api import JSON, Api, a_model, condition
 from tests.apiserver.experimenting import INPUTS, Trial, an_experiment, one_in
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.rig import SETTINGS, Rig
+from tests.apiserver.rolling import PASSED, SLOW, SPEC, Cluster
 from tests.apiserver.story import change, selected
-from tests.apiserver.test_rollouts import PASSED, SLOW, SPEC, Cluster
 from tests.builders import later
 from tests.recorder.process import Recorder, recorder
 from tests.unit.rollout.rolling import some
@@ -66,7 +66,7 @@ async def say(world: Cluster, verb: str) -> None:
 
 
 async def nothing_counted(
-    address: str, pods: Pods | None, since: dt.datetime, *, compare: bool
+    address: str, pods: Pods | None, since: dt.datetime, *, compare: bool, readings: str = ""
 ) -> Counted | None:
     """Stand where nobody asks either arm."""
     assert not compare, address

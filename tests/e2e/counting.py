@@ -5,20 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 
 from cluster import forward, provider, release
-from cluster.node import Node
 from cluster.provider import Provider
+from tests.e2e import sharing
 from tests.e2e.world import JSONObject
 
-NAME = "fairlead-recorder"
+NAME = sharing.RECORDER
 AUDIENCE = "fairlead-recorder"
-_CLASS = "fairlead-e2e"
-_CLAIM = f"data-{NAME}-0"
 
 
 class Counting:
@@ -43,7 +40,14 @@ class Counting:
         return sum(arm["units"] for epoch in epochs for arm in epoch["arms"].values())
 
     def report(self, namespace: str, name: str, outcomes: Sequence[JSONObject]) -> Any:
-        """Send outcomes with a token of the namespace's own, as an application does."""
+        """Send an Experiment's outcomes with a token of the namespace's own."""
+        return self._post(namespace, f"experiments/{namespace}/{name}", outcomes)
+
+    def turned_out(self, namespace: str, name: str, outcomes: Sequence[JSONObject]) -> Any:
+        """Send the outcomes of a model's predictions, likewise."""
+        return self._post(namespace, f"modeldeployments/{namespace}/{name}", outcomes)
+
+    def _post(self, namespace: str, what: str, outcomes: Sequence[JSONObject]) -> Any:
         token = provider.kubectl(
             self._cluster.kubeconfig, "-n", namespace, "create", "token", "default",
             "--audience", AUDIENCE,
@@ -52,7 +56,7 @@ class Counting:
             self._cluster.kubeconfig, release.NAMESPACE, f"service/{NAME}", 8080
         ) as url:
             answer = httpx.post(
-                f"{url}/v1/experiments/{namespace}/{name}/outcomes",
+                f"{url}/v1/{what}/outcomes",
                 json={"outcomes": list(outcomes)},
                 headers={"Authorization": f"Bearer {token.strip()}"},
                 trust_env=False,
@@ -74,56 +78,3 @@ class Counting:
 
     def _kubectl(self, *args: str) -> str:
         return provider.kubectl(self._cluster.kubeconfig, "-n", release.NAMESPACE, *args)
-
-
-@contextmanager
-def counting(
-    cluster: Provider, names: dict[str, str], folder: Path, *values: str
-) -> Iterator[Counting]:
-    """Install the chart with a recorder meanwhile.
-
-    Args:
-        cluster: The cluster.
-        names: The images.
-        folder: Where the recorder's volume is, where the cluster makes none.
-        values: Values of the chart, kept afterwards.
-    """
-    chosen = list(values)
-    if isinstance(cluster, Node):
-        provider.kubectl(cluster.kubeconfig, "apply", "-f", "-", stdin=_volume(cluster, folder))
-        chosen.append(f"recorder.persistence.storageClassName={_CLASS}")
-    release.install(cluster, *chosen, "recorder.enabled=true", names=names)
-    try:
-        yield Counting(cluster)
-    finally:
-        release.install(cluster, *values, names=names)
-        config = cluster.kubeconfig
-        claim = ("delete", "pvc", _CLAIM, "--ignore-not-found", "--timeout=60s")
-        provider.kubectl(config, "-n", release.NAMESPACE, *claim)
-        provider.kubectl(config, "delete", "pv", _CLASS, "--ignore-not-found", "--timeout=60s")
-
-
-def _volume(cluster: Provider, folder: Path) -> str:
-    """Return a folder of this machine, which is the node, as a volume."""
-    found = provider.kubectl(cluster.kubeconfig, "get", "nodes", "-o", "json")
-    [node] = json.loads(found)["items"]
-    host = {
-        "key": "kubernetes.io/hostname",
-        "operator": "In",
-        "values": [node["metadata"]["labels"]["kubernetes.io/hostname"]],
-    }
-    volume = {
-        "apiVersion": "v1",
-        "kind": "PersistentVolume",
-        "metadata": {"name": _CLASS},
-        "spec": {
-            "capacity": {"storage": "10Gi"},
-            "accessModes": ["ReadWriteOnce"],
-            "storageClassName": _CLASS,
-            "persistentVolumeReclaimPolicy": "Retain",
-            "claimRef": {"namespace": release.NAMESPACE, "name": _CLAIM},
-            "local": {"path": str(folder)},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [host]}]}},
-        },
-    }
-    return json.dumps(volume)

@@ -112,7 +112,8 @@ class Watched:
         """Send rows meanwhile; the list has every answer after the end."""
         world = self.world
         world.script(name, SCRIPT.read_text(), **{"rows.json": json.dumps(self._rows.tolist())})
-        does = dataclasses.asdict(feed) | {"host": f"fraud.{world.namespace}.svc"}
+        host = f"fraud.{world.namespace}.svc"
+        does = dataclasses.asdict(feed) | {"host": host, "name": name}
         command = ["python3", "/script/main.py", json.dumps(does)]
         with world.sending(f"client-{name}", command, script=name) as answers:
             yield answers

@@ -1,16 +1,18 @@
 """Paced clients of every kind that run inside the cluster beside each other, in one pod.
 
 Each sends its share of requests a second and prints a JSON line for each answer: on a new
-connection each time, on one kept alive that never reconnects unless it was told that it ends, and
-over gRPC on one channel (HTTP/2) and on a new one each time. Users come round and round, each
-client beginning at others.
+connection each time, on one kept alive that never reconnects unless it was told that it ends, the
+same over HTTP/2, and over gRPC on one channel and on a new one each time. Users come round and
+round, each client beginning at others.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
+import select
 import signal
+import socket
 import sys
 import threading
 import time
@@ -19,8 +21,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import grpc
+import h2.config
+import h2.connection
+import h2.errors
+import h2.events
+from h2.events import DataReceived, ResponseReceived, StreamEnded, StreamReset
 
 from fairlead_runtime.grpc.messages import INFERENCE
+from fairlead_runtime.http.http2_frames import Frames, Kind
 
 Answer = dict[str, Any]
 _PATH = "/inference.GRPCInferenceService/ModelInfer"
@@ -61,6 +69,115 @@ class Http:
             connection.close()
         version = json.loads(content)["model_version"]
         return {"version": version, **_told(answer.getheader)}
+
+
+class NotBegunError(Exception):
+    """The server says that it has not begun with a request: it may be sent again."""
+
+
+class Link:
+    """A connection of HTTP/2 without TLS; one request at a time."""
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._socket = socket.create_connection((host, 80), timeout=20)
+        self._h2 = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        self._h2.initiate_connection()
+        self._frames = Frames()
+        self._last: int | None = None  # the last stream that is served, once a goodbye has come
+
+    def ends(self) -> bool:
+        """Whether the server has said that the connection ends, or has ended it."""
+        try:
+            while select.select([self._socket], [], [], 0)[0]:
+                self._read()
+        except ConnectionError:
+            return True
+        return self._last is not None
+
+    def ask(self, body: bytes, user: str) -> tuple[dict[str, str], bytes]:
+        """Return headers and body of the answer.
+
+        Raises:
+            NotBegunError: The server will not begin with it.
+            OSError: The connection broke.
+        """
+        stream = self._h2.get_next_available_stream_id()
+        head = [
+            (":method", "POST"), (":scheme", "http"), (":authority", self._host),
+            (":path", "/predict"), ("content-type", "application/json"), ("x-user-id", user),
+        ]  # fmt: skip
+        self._h2.send_headers(stream, head)
+        self._h2.send_data(stream, body, end_stream=True)
+        self._socket.sendall(self._h2.data_to_send())
+        headers: dict[str, str] = {}
+        content = b""
+        while True:
+            for event in self._read():
+                if isinstance(event, ResponseReceived):
+                    headers = {str(name): str(value) for name, value in event.headers}
+                elif isinstance(event, DataReceived):
+                    content += event.data
+                    self._h2.acknowledge_received_data(event.flow_controlled_length, stream)
+                elif isinstance(event, StreamEnded):
+                    return headers, content
+                elif isinstance(event, StreamReset):
+                    if event.error_code == h2.errors.ErrorCodes.REFUSED_STREAM:
+                        raise NotBegunError
+                    raise ConnectionError(f"reset: {event.error_code!r}")
+            if self._last is not None and self._last < stream:
+                raise NotBegunError
+
+    def _read(self) -> list[h2.events.Event]:
+        data = self._socket.recv(1 << 16)
+        if not data:
+            raise ConnectionResetError("the server ended the connection")
+        events: list[h2.events.Event] = []
+        for frame in self._frames.feed(data):
+            if frame.kind == Kind.GOAWAY:  # h2 would read no answer after it
+                self._last = int.from_bytes(frame.data[9:13], "big")
+            else:
+                events += self._h2.receive_data(frame.data)
+        self._socket.sendall(self._h2.data_to_send())
+        return events
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+
+class Http2:
+    """HTTP/2 without TLS, on one connection until it is told of its end."""
+
+    def __init__(self, host: str, body: bytes) -> None:
+        self._host, self._body = host, body
+        self._kept: Link | None = None
+
+    def __call__(self, user: str) -> Answer:
+        try:
+            headers, content = self._answer(user)
+        except BaseException:
+            self._drop()
+            raise
+        if headers[":status"] != "200":
+            raise ValueError(f"status {headers[':status']}: {content[:200]!r}")
+        return {"version": json.loads(content)["model_version"], **_told(headers.get)}
+
+    def _answer(self, user: str) -> tuple[dict[str, str], bytes]:
+        if self._kept is not None and self._kept.ends():
+            self._drop()
+        self._kept = self._kept or Link(self._host)
+        try:
+            return self._kept.ask(self._body, user)
+        except NotBegunError:
+            self._drop()
+            self._kept = Link(self._host)
+            return self._kept.ask(self._body, user)
+
+    def _drop(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
 
 class Grpc:
@@ -136,6 +253,7 @@ def main(
     clients: dict[str, Callable[[str], Answer]] = {
         "new": Http(host, body, keep=False),
         "kept": Http(host, body, keep=True),
+        "http2": Http2(host, body),
         "grpc": Grpc(host, model, features, keep=True),
         "grpc-new": Grpc(host, model, features, keep=False),
     }

@@ -33,11 +33,13 @@ class Deployment:
         """Make a ConfigMap with a table."""
         self.world.model_file(name, models.table(self.folder / f"{name}.onnx", **how))
 
-    def deploy(self, version: str, model: str, **spec: Any) -> None:
-        """Ask for a version; `model` is the name of a ConfigMap, or a URI."""
-        uri = model if "://" in model else f"configmap://{model}/model.onnx"
+    def deploy(self, version: str, model: str, *, profile: str | None = None, **spec: Any) -> None:
+        """Ask for a version; `model` is the name of a ConfigMap, or a URI, as is `profile`."""
+        where = {"uri": model if "://" in model else f"configmap://{model}/model.onnx"}
+        if profile is not None:
+            where["profileUri"] = profile
         more = {"validation": {"enabled": True}, "rollout": ROLLOUT, **spec}
-        self.world.deploy("fraud", {"uri": uri, "version": version}, **more)
+        self.world.deploy("fraud", {**where, "version": version}, **more)
 
     def live(self) -> JSONObject:
         """Return the resource."""

@@ -21,17 +21,18 @@ ROWS: list[list[float]] = json.loads(Path(__file__).with_name("rows.json").read_
 stopping = threading.Event()
 
 
-def ask(host: str, rows: list[list[float]], user: str) -> str:
-    """Send rows on a connection of their own; return the version that answered."""
+def ask(host: str, rows: list[list[float]], user: str, request: str) -> dict[str, Any]:
+    """Send rows on a connection of their own; return who answered, and what."""
     connection = http.client.HTTPConnection(host, timeout=20)
     try:
-        headers = {"Content-Type": "application/json", "x-user-id": user}
+        headers = {"Content-Type": "application/json", "x-user-id": user, "x-request-id": request}
         connection.request("POST", "/predict", json.dumps({"features": rows}), headers)
         answer = connection.getresponse()
         content = answer.read()
         if answer.status != 200:
             raise ValueError(f"status {answer.status}: {content[:200]!r}")
-        return str(json.loads(content)["model_version"])
+        document = json.loads(content)
+        return {"version": document["model_version"], "predictions": document["prediction"]}
     finally:
         connection.close()
 
@@ -54,9 +55,12 @@ def main(feed: dict[str, Any]) -> None:
         broken = feed["only"] in (None, answered.get(user))
         for row in rows if broken else ():
             row[feed["column"]] *= feed["factor"]
+        request = f"{feed['name']}-{number}"
         line: dict[str, Any] = {"number": number, "user": user, "at": round(time.time(), 3)}
+        line["request"] = request
         try:
-            answered[user] = line["version"] = ask(feed["host"], rows, user)
+            line |= ask(feed["host"], rows, user, request)
+            answered[user] = line["version"]
         except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
             line["error"] = f"{type(error).__name__}: {error}"
         print(json.dumps(line), flush=True)

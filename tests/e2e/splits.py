@@ -22,8 +22,8 @@ from tests.e2e.world import JSONObject, World, until
 
 PACED = Path(__file__).with_name("paced.py")
 RATE = 4.0
-"""Requests a second of each of the four clients: 16 in all."""
-KINDS = ("new", "kept", "grpc", "grpc-new")
+"""Requests a second of each of the five clients: 20 in all."""
+KINDS = ("new", "kept", "http2", "grpc", "grpc-new")
 NAMES = tuple(f"u{number}" for number in range(400))
 """Whose requests the clients send."""
 USERS = {"header": "x-user-id", "salt": "s"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -12,6 +14,7 @@ from fairlead_runtime.contract.drift_counts import merge
 from fairlead_runtime.contract.drift_profile import parse
 from fairlead_runtime.contract.drift_report import Report
 from fairlead_runtime.drift.monitor import Monitor
+from tests.e2e.alerting import Alerts, prometheus
 from tests.e2e.drifting import Feed, Rows, Watched, counted
 from tests.e2e.world import EXAMPLES, World, condition, until
 
@@ -70,7 +73,7 @@ def test_a_profile_that_cannot_be_had_is_a_condition_and_the_model_is_served(
 @pytest.mark.slow
 @pytest.mark.timeout(1800, func_only=True)
 def test_a_shifted_feature_is_named_by_all_replicas_together_and_the_alarm_ends(
-    watched: Watched, held_out: Rows
+    watched: Watched, held_out: Rows, tmp_path: Path
 ) -> None:
     watched.model("one")
     watched.deploy("1", "one", scaling={"minReplicas": 2, "maxReplicas": 2})
@@ -102,7 +105,17 @@ def test_a_shifted_feature_is_named_by_all_replicas_together_and_the_alarm_ends(
 
     found = watched.drifted("False")
     assert (found["reason"], watched.live()["status"]["drift"]) == ("NoDrift", "no")
+    with prometheus(watched.world.cluster, tmp_path) as alerts:
+        the_alarm_begins_and_ends(watched, alerts)
 
+
+def the_alarm_begins_and_ends(watched: Watched, alerts: Alerts) -> None:
+    """Shift a feature, and then no longer; Prometheus fires meanwhile."""
+
+    def firing() -> bool:
+        return alerts.firing("FairleadDrifted", watched.world.namespace)
+
+    assert not firing()
     with watched.fed(Feed(column=AREA, factor=OTHER_UNITS), "shifted"):
         found = watched.drifted("True")
         print(watched.world.kubectl("get", "modeldeployments"))
@@ -118,8 +131,10 @@ def test_a_shifted_feature_is_named_by_all_replicas_together_and_the_alarm_ends(
                 if each.startswith('model_input_drift{feature_name="mean area"}')
             ]
             assert float(line.split()[-1]) > 0.2
+        until("the alert fires", firing)
     with watched.fed(Feed(), "again"):
         watched.drifted("False")
+    until("the alert is resolved", lambda: not firing())
     assert ("Normal", "NoDrift") in watched.events()
 
 

@@ -10,36 +10,16 @@ import pytest
 from tests.e2e.killing import killing
 from tests.e2e.rollouts import GATES, NOWHERE, Deployment, failures
 from tests.e2e.world import JSONObject, until
+from tests.rolloutends import end_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def rest(deployment: Deployment) -> JSONObject:
-    """Wait until only the version that serves is left; return status without instants and counts.
-
-    Versions are said by their part: the stable's number differs from rollout to rollout.
-    """
-    world = deployment.world
-    until("one version is left", lambda: len(world.all("deployments")) == 1)
+    """Wait until only the version that serves is left; return what it has come to."""
+    until("one version is left", lambda: len(deployment.world.all("deployments")) == 1)
     until("the address is direct", lambda: not deployment.live()["status"].get("traffic"))
-    status = deployment.live()["status"]
-    rollout = status["rollout"]
-    ended = rollout["history"][-1]
-    return {
-        "conditions": {
-            each["type"]: (each["status"], each["reason"]) for each in status["conditions"]
-        },
-        "serves": "candidate" if status["version"] == ended["version"] else "stable",
-        "revisions": [each["state"] for each in status["revisions"]],
-        "phase": rollout["phase"],
-        "outcome": ended["outcome"],
-        "step": status.get("step"),
-        "weight": status.get("weight"),
-        "action": (status.get("lastAction") or {}).get("result"),
-        "failed": [
-            each["gate"] for each in rollout.get("checks") or () if each.get("verdict") == "Fail"
-        ],
-    }
+    return end_of(deployment.live())
 
 
 def test_an_operator_killed_in_each_state_of_a_good_rollout_promotes_it(

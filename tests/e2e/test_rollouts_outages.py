@@ -6,10 +6,12 @@ import pytest
 
 from cluster import images
 from cluster.controlplane import free_ports
+from cluster.imagetool import find_tool
 from cluster.node import Node
-from tests import models, registry
+from tests import models
 from tests.e2e.rollouts import Deployment, failures
 from tests.e2e.world import condition, until
+from tests.registry import registry
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +23,8 @@ def test_a_registry_that_is_away_condemns_nothing(deployment: Deployment) -> Non
     deployment.first()
     deployment.model("two", shift=0.01)
     [port] = free_ports(1)
-    runtime = {"image": f"127.0.0.1:{port}/fairlead/runtime:1"}
+    name = images.tag("runtime").removeprefix("localhost/")
+    runtime = {"image": f"127.0.0.1:{port}/{name}"}
     with deployment.asked(1, 3) as answers, deployment.watched() as story:
         deployment.deploy("2", "two", runtime=runtime)
         until(
@@ -33,8 +36,8 @@ def test_a_registry_that_is_away_condemns_nothing(deployment: Deployment) -> Non
         assert condition(live, "Stalled")["status"] == "False"
         assert condition(live, "Available")["status"] == "True"
         print(condition(live, "Ready")["message"])
-        archive = images.archive("runtime")
-        with registry.serving(archive, port, deployment.folder / "image"):
+        with registry(port) as host:
+            assert images.publish("runtime", host, find_tool()) == runtime["image"]
             assert deployment.ended(2, patience_s=400) == "Promoted"
             deployment.world.ready("fraud", version="2")
     print(story.read_text())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,15 +13,12 @@ import pytest
 from cluster import release
 from cluster.node import Node
 from cluster.provider import Provider
-from tests.e2e import previous
-from tests.e2e.conftest import VALUES
+from tests.e2e import previous, sharing
 from tests.e2e.previous import Previous
 from tests.e2e.splits import Address, failed
 from tests.e2e.test_operator import operator
 from tests.e2e.world import EXAMPLES, JSONObject, World, condition, until
 
-RECORDER = (*VALUES, "recorder.enabled=true", "recorder.resources.requests.cpu=10m")
-_CLAIM = "data-fairlead-recorder-0"
 ROLLOUT = {
     "steps": [{"weight": 50, "hold": "150s"}],
     "gates": {"minRequests": 20, "maxErrorBasisPoints": 500, "maxLatencyIncreasePercent": 1000},
@@ -43,39 +39,14 @@ def before(cluster: Provider, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def volume(world: World, tmp_path: Path) -> Iterator[None]:
-    """Give the recorder a volume that outlives its pod."""
-    disk = tmp_path / "recorder"
-    disk.mkdir(mode=0o777)
-    disk.chmod(0o777)  # whatever the umask: the recorder is no root
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(parent.stat().st_mode | 0o755)
-    world.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": world.namespace},
-            "spec": {
-                "capacity": {"storage": "10Gi"},
-                "accessModes": ["ReadWriteOnce"],
-                "persistentVolumeReclaimPolicy": "Retain",
-                "claimRef": {"namespace": release.NAMESPACE, "name": _CLAIM},
-                "hostPath": {"path": str(disk), "type": "Directory"},
-            },
-        }
-    )
-    yield
-    operator(world, "delete", "pvc", _CLAIM, "--ignore-not-found", "--timeout=60s")
-    world.kubectl("delete", "pv", world.namespace, "--timeout=60s")
-
-
-@pytest.fixture
-def installed(world: World, before: Previous, volume: None) -> Iterator[World]:
+def installed(world: World, before: Previous) -> Iterator[World]:
     """Install the version before this one, and this one again at the end."""
-    release.install(world.cluster, *RECORDER, names=before.images, chart=before.chart)
+    release.install(
+        world.cluster, *sharing.values(world.cluster), names=before.images, chart=before.chart
+    )
     yield world
     world.kubectl("delete", "experiments,modeldeployments", "--all", "--timeout=60s")
-    release.install(world.cluster, *VALUES, names=world.images)
+    release.install(world.cluster, *sharing.values(world.cluster), names=world.images)
 
 
 def experiment() -> JSONObject:
@@ -113,6 +84,7 @@ def pods(world: World) -> dict[str, tuple[str, int]]:
     }
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_an_upgrade_restarts_nothing_loses_no_request_and_ends_what_was_begun(
@@ -140,7 +112,7 @@ def test_an_upgrade_restarts_nothing_loses_no_request_and_ends_what_was_begun(
         until("users were counted", lambda: _units(world) > 50, 180)
         there, told = pods(world), _experiment(world)
         rollout = status_of(world, "modeldeployment", "fraud")["rollout"]
-        release.install(world.cluster, *RECORDER, names=world.images)
+        release.install(world.cluster, *sharing.values(world.cluster), names=world.images)
         until("the new operator leads", lambda: _led(world))
         after = status_of(world, "modeldeployment", "fraud")["rollout"]
         assert (after["phase"], after["hash"]) == (rollout["phase"], rollout["hash"])

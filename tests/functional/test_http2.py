@@ -211,7 +211,7 @@ def test_streams_too_many_are_refused_one_by_one_and_may_be_tried_again(tmp_path
     body = json.dumps({"features": [0.1] * 64}).encode()
     with served(model, tmp_path / "log", "--batching", "off") as busy, raw2(busy.port) as client:
         asked = [client.post(body) for _ in range(120)]
-        refused = []
+        refused: list[int] = []
         while len(refused) < 20:
             client.read()
             refused = [s for s in asked if client.replies[s].reset == REFUSED_STREAM]

@@ -51,7 +51,7 @@ class Collector:
             have = {name: sum(span["name"] == name for span in found) for name in names}
             if all(have[name] >= count for name, count in names.items()):
                 return found
-            assert time.monotonic() < end, f"{have} of {names}"
+            assert time.monotonic() < end, f"{have} of {names}: {found}"
             time.sleep(0.1)
 
 
@@ -70,7 +70,8 @@ def collector(folder: Path) -> Iterator[Collector]:
             with contextlib.suppress(httpx.TransportError):
                 httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
                 break
-            assert process.poll() is None and time.monotonic() < end
+            assert process.poll() is None
+            assert time.monotonic() < end
             time.sleep(0.05)
         yield Collector(port, file)
     finally:
@@ -83,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
     file: Path
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
+        body = self._body()
         if self.headers.get("content-encoding") == "gzip":
             body = gzip.decompress(body)
         try:
@@ -97,6 +98,16 @@ class _Handler(BaseHTTPRequestHandler):
         with self.file.open("a") as out:
             out.writelines(json.dumps(span) + "\n" for span in _spans(request))
         self._answer(200, ExportTraceServiceResponse().SerializeToString())
+
+    def _body(self) -> bytes:
+        if self.headers.get("transfer-encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers["content-length"]))
+        chunks = []
+        while size := int(self.rfile.readline(), 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
 
     def do_GET(self) -> None:
         self._answer(404, b"")

@@ -11,6 +11,8 @@ PROFILE_SOURCE_DIR = "/fairlead/profile"
 SECRET_DIR = "/fairlead/secret"  # noqa: S105 - a path
 SECRET_VOLUME = "secret"  # noqa: S105 - the volume's name
 MODEL_DIR = "/model"
+REDIRECTS_VARIABLE = "FAIRLEAD_PRIVATE_REDIRECTS"
+"""Whether a redirect may lead to an address that is not public."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

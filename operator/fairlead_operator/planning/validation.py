@@ -7,7 +7,13 @@ from typing import Any
 
 from fairlead_operator.api import duration
 from fairlead_operator.planning import names
-from fairlead_operator.planning.source import MODEL_DIR, SECRET_DIR, SECRET_VOLUME, scheme
+from fairlead_operator.planning.source import (
+    MODEL_DIR,
+    REDIRECTS_VARIABLE,
+    SECRET_DIR,
+    SECRET_VOLUME,
+    scheme,
+)
 
 CONTAINER = "validate"
 _EXAMPLES_DIR = "/fairlead/examples"
@@ -54,6 +60,15 @@ def job_spec(
         "terminationMessagePolicy": "File",
         "volumeMounts": [*server.get("volumeMounts", ()), *mounts],
     }
+    # The examples are fetched here, under the rule under which the model was.
+    denied = [
+        each
+        for init in pod.get("initContainers", ())
+        for each in init.get("env", ())
+        if each["name"] == REDIRECTS_VARIABLE
+    ]
+    if denied:
+        server["env"] = [*server.get("env", ()), *denied]
     pod |= {
         "restartPolicy": "Never",
         "containers": [server],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fairlead_operator.planning import gpu
+from fairlead_operator.planning.network import Policies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,14 @@ class Settled:
         connection_age_s: Age at which runtime and router end a connection.
         settle_s: Seconds from the flip to the router until a split begins.
         cluster_domain: What every Service's DNS name ends with.
+        recorder_url: Where the recorder is; empty where there is none.
         recorder: `host:port` at which the recorder takes exposures; None where there is none.
+        tracing_endpoint: `http://host:port` of a collector of traces; empty where there is none.
+        tracing_share: Share of the requests that are traced where no caller has decided.
+        recorder_ca: Whom the recorder's certificate is from (PEM); empty where it has none.
+        network_policies: Who may talk to whom; None where nobody is to be kept out by us.
+        private_redirects: Whether a fetch follows an http(s) redirect to an address that is not
+            public.
     """
 
     runtime_image: str
@@ -31,7 +39,13 @@ class Settled:
     connection_age_s: float
     settle_s: float = 75.0
     cluster_domain: str = "cluster.local"
+    recorder_url: str = ""
     recorder: str | None = None
+    tracing_endpoint: str = ""
+    tracing_share: float = 1.0
+    recorder_ca: str = ""
+    network_policies: Policies | None = None
+    private_redirects: bool = True
 
     def image(self, runtime: Mapping[str, Any]) -> str:
         """Return the image of a new revision: what `spec.runtime` names, or else what fits it."""

@@ -77,6 +77,30 @@ def used(split: Split) -> tuple[tuple[Arm, ...], tuple[Arm, ...]]:
     return split.arms, () if split.mirror is None else (split.mirror.arm,)
 
 
+def receiver(cluster: str, at: str) -> Json:
+    """Return the cluster of what takes reports of the router at `host:port`, and no requests."""
+    host, _, port = at.rpartition(":")
+    address = {"socket_address": {"address": host, "port_value": int(port)}}
+    return {
+        "name": cluster,
+        "cluster_type": {
+            "name": "envoy.cluster.strict_dns",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster",
+                "dns_lookup_family": "V4_PREFERRED",
+                "dns_refresh_rate": "5s",
+                "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "5s"},
+                "respect_dns_ttl": False,
+            },
+        },
+        "connect_timeout": "2s",
+        "load_assignment": {
+            "cluster_name": cluster,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+    }
+
+
 def _cluster(cluster: str, arm: Arm, spare: Arm | None, port: int, spoken: Json) -> Json:
     places = [_place(arm, port, 0)]
     if spare is not None:

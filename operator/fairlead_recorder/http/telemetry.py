@@ -23,6 +23,13 @@ class Metrics:
             "experiment) or lost (the database took nothing).",
             "result",
         )
+        self.pairs = Counter(
+            "fairlead_recorder_pairs",
+            "Predictions and outcomes: waiting (for the other half), joined (the pair is counted), "
+            "duplicate, or skipped (cannot be compared).",
+            ["kind", "result"],
+            registry=self.registry,
+        )
         self.requests = self._counter("requests", "Requests by status code.", "code")
         self.gaps = Counter(
             "fairlead_recorder_gap_seconds",

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Protocol
 
+from fairlead_runtime.batching.pace import Pace
 from fairlead_runtime.batching.pending import Pending
 from fairlead_runtime.batching.plan import Lanes, shape_key
 from fairlead_runtime.batching.probe import INLINE_LIMIT_S, Profile
@@ -21,12 +22,10 @@ from fairlead_runtime.batching.settings import Choice, Mode, Settings
 from fairlead_runtime.batching.traced import Traced, Tracer
 from fairlead_runtime.engine.session import Engine
 from fairlead_runtime.protocol.errors import DeadlineError, NotReadyError, OverloadedError
-from fairlead_runtime.protocol.types import DATATYPES, InferRequest
+from fairlead_runtime.protocol.types import DATATYPES, InferRequest, InferResponse
 
 log = logging.getLogger(__name__)
 _LARGE = 2.0  # a request is no batch for the loop where it takes this many times the limit
-_SLOW_IN_A_ROW = 3
-_SLOW = 5.0  # times the limit
 _MOST_RETRY_AFTER_S = 60
 
 
@@ -40,7 +39,7 @@ class Observer(Protocol):
         """Note how long a request waited before it ran."""
 
     def dropped(self, reason: str) -> None:
-        """Note a request that was not run: `queue_full`, `deadline` or `cancelled`."""
+        """Note a request that was not run: `queue_full`, `queue_slow`, `deadline`, `cancelled`."""
 
     def split_up(self) -> None:
         """Note a batch that failed and was run request by request."""
@@ -86,6 +85,7 @@ class Batcher:
         profile: Profile,
         pool: Executor,
         observer: Observer,
+        look: Callable[[Ran], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
         tracer: Tracer | None = None,
     ) -> None:
@@ -93,8 +93,10 @@ class Batcher:
         self._engine, self._settings = engine, settings
         self._pool, self._observer, self._clock = pool, observer, clock
         self._order = tuple(spec.name for spec in engine.signature.inputs)
-        self._merge, self._inline = choice.merge, choice.inline
+        self._look = look  # at each batch, once its answers are on their way
+        self._merge = choice.merge
         self._adapts = settings.mode in (Mode.AUTO, Mode.OFF)
+        self._pace = Pace(inline=choice.inline, adapts=self._adapts)
         specs = engine.signature.inputs
         itemsize = max((DATATYPES[spec.datatype].itemsize for spec in specs), default=1)
         self._large = profile.elements_within(_LARGE * INLINE_LIMIT_S) * itemsize
@@ -104,7 +106,7 @@ class Batcher:
         self._heavy: Lanes[_Item] = Lanes()  # for the threads
         self._waiting = self._waiting_bytes = 0
         self._busy = 0
-        self._slow = 0
+        self._eager = settings.max_delay_s <= 0
         self._flushing = self._pumping = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._per_request_s = profile.single_s if math.isfinite(profile.single_s) else 0.0
@@ -125,6 +127,9 @@ class Batcher:
         now = self._clock()
         if self._waiting >= self._settings.max_waiting:
             self._observer.dropped("queue_full")
+            raise OverloadedError(self._waiting, self._retry_after_s())
+        if self._waiting and self._wait_s() > self._settings.max_wait_s:
+            self._observer.dropped("queue_slow")
             raise OverloadedError(self._waiting, self._retry_after_s())
         if request.deadline is not None and request.deadline <= now:
             self._observer.dropped("deadline")
@@ -154,9 +159,11 @@ class Batcher:
         self._waiting += 1
         self._waiting_bytes += size
         # A request of many rows is no batch for the event loop.
-        if self._inline and not (self._adapts and size > self._large):
-            self._light.push(key, rows, item)
-            if not self._flushing:
+        if self._pace.inline and not (self._adapts and size > self._large):
+            full = self._light.push(key, rows, item) >= self._settings.max_rows
+            if self._eager and self._pace.at_once(full=full, gathering=self._flushing):
+                self._run_light()
+            elif not self._flushing:
                 self._flushing = True
                 self._loop.call_soon(self._flush)
         else:
@@ -203,33 +210,27 @@ class Batcher:
         self._flushing = False
         if not self._due(self._light, self._flush):
             return
-        batch = self._take(self._light)
-        if batch:
-            rows = _begin(batch)
-            ran = self._guarded([item.request for item in batch])
-            self._finish(batch, rows, ran)
-            self._watch(ran.seconds, rows)
+        self._pace.gathered(self._run_light())
         if self._light and not self._flushing:
             # The rest in the next turn, after health checks and whatever else has come in.
             self._flushing = True
             self._loop.call_soon(self._flush)
+
+    def _run_light(self) -> int:
+        """Run the next batch and return of how many requests it was."""
+        batch = self._take(self._light)
+        if batch:
+            rows = _begin(batch)
+            ran = self._guarded([item.request for item in batch])
+            self._pace.ran_inline(ran.seconds, rows)
+            self._finish(batch, rows, ran)
+        return len(batch)
 
     def _guarded(self, requests: list[InferRequest]) -> Ran:
         try:
             return run(self._engine, requests)
         except Exception as error:  # noqa: BLE001 - nobody may be left waiting
             return Ran([error] * len(requests), 0.0)
-
-    def _watch(self, seconds: float, rows: int) -> None:
-        """Give up running inline where that proves slow: the trial may have been too kind."""
-        if not self._adapts:
-            return
-        self._slow = self._slow + 1 if seconds > _SLOW * INLINE_LIMIT_S else 0
-        if self._slow >= _SLOW_IN_A_ROW and self._inline:
-            log.warning(
-                "%d rows took %.3g ms: batches run in a thread from now on", rows, seconds * 1e3
-            )
-            self._inline = False
 
     # In threads.
 
@@ -261,6 +262,7 @@ class Batcher:
         if self._heavy:
             self._pump()  # first: the model need not wait while these answers are written
         self._finish(batch, rows, ran)
+        self._pace.ran_in_thread(ran.seconds)
 
     # Both.
 
@@ -292,6 +294,8 @@ class Batcher:
             if item.timer is not None:
                 item.end_timer()
             item.settle(result)
+        if self._look is not None:
+            self._look(ran)
 
     def _trace(self, tracer: Tracer, batch: list[_Item], rows: int, ran: Ran) -> None:
         found = [
@@ -307,8 +311,11 @@ class Batcher:
             tracer.ran(found, rows=rows, seconds=ran.seconds)
 
     def _retry_after_s(self) -> int:
-        seconds = self._waiting * self._per_request_s / self._settings.workers
-        return min(_MOST_RETRY_AFTER_S, max(1, math.ceil(seconds)))
+        return min(_MOST_RETRY_AFTER_S, max(1, math.ceil(self._wait_s())))
+
+    def _wait_s(self) -> float:
+        """Return how long a request that comes now waits, going by what the last ones took."""
+        return self._waiting * self._per_request_s / self._settings.workers
 
 
 def _begin(batch: list[_Item]) -> int:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fairlead_runtime.batching.plan import merge, split
+from fairlead_runtime.batching.plan import Output, merge, split
 from fairlead_runtime.engine.session import Engine
 from fairlead_runtime.protocol.types import InferRequest, InferResponse
 
@@ -21,11 +21,14 @@ class Ran:
         results: An answer or an error for each request, in order.
         seconds: Time in the model, all runs together.
         failure: Why the requests were run one by one in the end; None where they were not.
+        whole: The outputs of all together, of which the results are parts; None where each has
+            its own.
     """
 
     results: list[Result]
     seconds: float
     failure: Exception | None = None
+    whole: Mapping[str, Output] | None = None
 
 
 def run(engine: Engine, requests: Sequence[InferRequest]) -> Ran:
@@ -35,17 +38,19 @@ def run(engine: Engine, requests: Sequence[InferRequest]) -> Ran:
     """
     started = time.perf_counter()
     if len(requests) == 1:
-        results = [_alone(engine, requests[0])]
-        return Ran(results, time.perf_counter() - started)
+        result = _alone(engine, requests[0])
+        return Ran([result], time.perf_counter() - started)
     try:
         counts = [len(next(iter(request.inputs.values()))) for request in requests]
         merged = merge([request.inputs for request in requests])
-        parts = split(engine.run(merged, requests[0].outputs), counts)
+        whole = engine.run(merged, requests[0].outputs)
+        parts = split(whole, counts)
     except Exception as error:  # noqa: BLE001 - whatever it is: perhaps it is one request's
-        results = [_alone(engine, request) for request in requests]
-        return Ran(results, time.perf_counter() - started, failure=error)
+        alone = [_alone(engine, request) for request in requests]
+        return Ran(alone, time.perf_counter() - started, failure=error)
     seconds = time.perf_counter() - started
-    return Ran([InferResponse(outputs=part, seconds=seconds) for part in parts], seconds)
+    results: list[Result] = [InferResponse(outputs=part, seconds=seconds) for part in parts]
+    return Ran(results, seconds, whole=whole)
 
 
 def _alone(engine: Engine, request: InferRequest) -> Result:

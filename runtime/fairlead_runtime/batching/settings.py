@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -30,6 +31,8 @@ class Settings:
         max_waiting: Requests that may wait; further ones are refused.
         max_waiting_bytes: Bytes of the inputs of those; beyond that they are refused as well, but
             for one that finds nothing waiting.
+        max_wait_s: Where a request would wait longer than this for those before it, it is refused,
+            unless nothing waits. Infinity for no such limit.
         workers: Batches that run at the same time where they run in threads.
     """
 
@@ -38,6 +41,7 @@ class Settings:
     max_delay_s: float = 0.0
     max_waiting: int = 1024
     max_waiting_bytes: int = 256 << 20
+    max_wait_s: float = math.inf
     workers: int = 1
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fairlead_runtime.cli import logs
 from fairlead_runtime.cli.options import (
     Options,
@@ -105,6 +107,14 @@ def register(commands: Commands) -> None:
         default=256,
     )
     options.add(
+        "--max-queue-ms",
+        "how long a request may have to wait for those before it, going by what the last ones "
+        "took; where it would be longer it is refused with 429 at once, unless nothing waits; 0: "
+        "no limit",
+        kind=milliseconds,
+        default="10000",
+    )
+    options.add(
         "--max-connections",
         "connections to the HTTP port, and calls at the same time over gRPC; more are refused",
         kind=positive,
@@ -153,7 +163,7 @@ def register(commands: Commands) -> None:
     )
     options.add(
         "--check-outputs",
-        "count answers with NaN or infinities, aside and never in their way: on or off",
+        "count answers with NaN or infinities, in at most a hundredth of the time: on or off",
         kind=one_of("on", "off"),
         default="on",
         metavar="SWITCH",
@@ -171,6 +181,11 @@ def register(commands: Commands) -> None:
         "stdout, a file, or an http:// or https:// URL that takes batches",
         default="off",
         metavar="WHERE",
+    )
+    options.add(
+        "--prediction-log-token-file",
+        "a file with a token that is sent to the URL, read anew for each batch",
+        kind=Path,
     )
     options.add(
         "--prediction-log-share", "share of the answers that are logged", kind=share, default=1.0

@@ -14,6 +14,7 @@ from fairlead_runtime.cli import console, report, tools
 from fairlead_runtime.cli.flags import add_providers
 from fairlead_runtime.cli.options import (
     Options,
+    one_of,
     positive,
     positives,
     seconds,
@@ -150,6 +151,9 @@ def _register_validate(commands: tools.Commands) -> None:
                 "examples.json in MODEL where that is a folder", metavar="FILE")  # fmt: skip
     options.add("--secret-dir", "where the Secret with credentials for --examples is mounted",
                 kind=Path)  # fmt: skip
+    options.add("--private-redirects", "allow or deny: whether an http(s) redirect of --examples "
+                "may lead to an address that is not public", kind=one_of("allow", "deny"),
+                default="allow")  # fmt: skip
     options.add("--tolerance-milli", "how far a float may be off, in thousandths of 1 or of the "
                 "example's value where that is larger", kind=whole, default=1)  # fmt: skip
     options.add("--max-latency-ms", "limit of the 99th percentile of one request", kind=positive)
@@ -166,7 +170,8 @@ def _register_validate(commands: tools.Commands) -> None:
 def _validate(args: argparse.Namespace) -> int:
     from fairlead_runtime.tools import validate
 
-    with _at_hand(args.examples, args.secret_dir) as examples:
+    redirects = args.private_redirects == "allow"
+    with _at_hand(args.examples, args.secret_dir, private_redirects=redirects) as examples:
         result = validate(
             args.model,
             signature=args.signature,
@@ -193,7 +198,9 @@ def _validate(args: argparse.Namespace) -> int:
 
 
 @contextlib.contextmanager
-def _at_hand(given: str | None, secret_dir: Path | None) -> Iterator[Path | None]:
+def _at_hand(
+    given: str | None, secret_dir: Path | None, *, private_redirects: bool
+) -> Iterator[Path | None]:
     """Give the path of golden examples; those from elsewhere are fetched and go at the end.
 
     Raises:
@@ -209,7 +216,11 @@ def _at_hand(given: str | None, secret_dir: Path | None) -> Iterator[Path | None
     with tempfile.TemporaryDirectory(prefix="fairlead-examples-") as folder:
         try:
             path = fetch_file(
-                given, Path(folder), limit_bytes=_MOST_EXAMPLES_BYTES, secret_dir=secret_dir
+                given,
+                Path(folder),
+                limit_bytes=_MOST_EXAMPLES_BYTES,
+                secret_dir=secret_dir,
+                private_redirects=private_redirects,
             )
         except FetchError as error:
             raise ToolError(error.reason, f"the examples: {error}") from error

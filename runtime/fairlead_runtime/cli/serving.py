@@ -6,6 +6,7 @@ import argparse
 import atexit
 import faulthandler
 import logging
+import math
 import os
 import sys
 import threading
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
             max_delay_s=args.max_batch_delay_ms,
             max_waiting=args.max_queue,
             max_waiting_bytes=args.max_queue_mib << 20,
+            max_wait_s=args.max_queue_ms or math.inf,
             workers=max(1, cpu_limit() // threads),
         ),
     )

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from fairlead_runtime.contract import names
 from fairlead_runtime.dataplane.compared import ComparedAnswers
-from fairlead_runtime.dataplane.finite import FiniteCheck
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.http.internal import Internal
 
@@ -32,7 +31,7 @@ def watch(args: argparse.Namespace, model: ServedModel, path: Path, internal: In
     """
     _watch_drift(args, model, path, internal)
     if args.check_outputs == "on":
-        model.watch(FiniteCheck(model.metrics), sample=True)
+        model.check_outputs()
     if args.prediction_log != "off":
         _log_predictions(args, model)
     if args.access_log == "on":
@@ -102,7 +101,11 @@ def _log_predictions(args: argparse.Namespace, model: ServedModel) -> None:
     except ValueError as error:
         raise WatchError(f"--prediction-log-redact: {error}") from None
     try:
-        target = HttpBatches(where) if "://" in where else Lines(where)
+        target = (
+            HttpBatches(where, token_file=args.prediction_log_token_file)
+            if "://" in where
+            else Lines(where)
+        )
     except ValueError as error:
         raise WatchError(f"--prediction-log: {error}") from None
     except OSError as error:

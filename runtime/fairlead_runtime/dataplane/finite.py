@@ -1,17 +1,23 @@
-"""Counts answers that hold NaN or infinities: a model that is broken without failing."""
+"""Counts answers that hold NaN or infinities: a model that is broken without failing.
+
+Whole batches are looked at, by one call for each output, where they come out of the model: handing
+answers to a thread would cost each of them more than the look does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
-from fairlead_runtime.dataplane.aside import Seen
+from fairlead_runtime.batching.run import Ran
 from fairlead_runtime.protocol.types import Array, InferResponse
 
-MOST = 32
-"""Answers of a batch that are looked at. At a high rate that is a sample: every n-th."""
+Output = Array | list[Any]
+SHARE = 0.01
+"""Of the time, at most so much goes into looking; at a high rate the rest is not looked at."""
 
 
 class Counter(Protocol):
@@ -22,24 +28,36 @@ class Counter(Protocol):
 
 
 class FiniteCheck:
-    """A sink that looks for NaN and infinities in the outputs."""
+    """Looks for NaN and infinities in what comes out of a model; called by the event loop."""
 
-    def __init__(self, counter: Counter) -> None:
-        self._counter = counter
+    def __init__(self, counter: Counter, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._counter, self._clock = counter, clock
+        self._rests_until = 0.0
 
-    def take(self, batch: Sequence[Seen]) -> None:
-        """Count a sample of the batch."""
-        sample = batch[:: -(-len(batch) // MOST)]
-        bad = sum(not is_finite(seen.response) for seen in sample)
-        self._counter.checked(answers=len(sample), non_finite=bad)
+    def look(self, ran: Ran) -> None:
+        """Count the answers of a batch, unless the last look was too short a time ago."""
+        started = self._clock()
+        if started < self._rests_until:
+            return
+        answers = [each for each in ran.results if isinstance(each, InferResponse)]
+        bad = 0
+        if ran.whole is None or not _all_finite(ran.whole):
+            bad = sum(not is_finite(each) for each in answers)
+        self._counter.checked(answers=len(answers), non_finite=bad)
+        ended = self._clock()
+        self._rests_until = ended + (ended - started) * (1 / SHARE - 1)
 
 
 def is_finite(response: InferResponse) -> bool:
     """Whether no output holds NaN or an infinity."""
-    return all(_finite(value) for value in response.outputs.values())
+    return _all_finite(response.outputs)
 
 
-def _finite(value: Array | list[Any]) -> bool:
+def _all_finite(outputs: Mapping[str, Output]) -> bool:
+    return all(_finite(value) for value in outputs.values())
+
+
+def _finite(value: Output) -> bool:
     if isinstance(value, list):  # maps from class to probability
         return all(
             bool(np.isfinite(list(item.values())).all())

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 from fairlead_runtime.batching.probe import Profile, closed_batch, profile
 from fairlead_runtime.batching.queue import Batcher
+from fairlead_runtime.batching.run import Ran
 from fairlead_runtime.batching.settings import Choice, Mode, Settings, choose
 from fairlead_runtime.dataplane.access import AccessLog
 from fairlead_runtime.dataplane.aside import Aside, Sink
+from fairlead_runtime.dataplane.finite import FiniteCheck
 from fairlead_runtime.engine.padded import PaddedEngine, fixed_batch
 from fairlead_runtime.engine.providers import Provider
 from fairlead_runtime.engine.session import Engine
@@ -65,6 +67,7 @@ class ServedModel:
         self.access: AccessLog | None = None
         self.tracing: Tracing | None = None
         self.properties: dict[str, str] = {}
+        self._look: Callable[[Ran], None] | None = None
         self._engine: Engine | None = None
         self._batcher: Batcher | None = None
         self._answering: Answering | None = None
@@ -96,6 +99,7 @@ class ServedModel:
             pool=self._pool,
             observer=self.metrics,
             tracer=self.tracing,
+            look=self._look,
         )
         self.metrics.watch_queue(lambda: self._batcher.waiting if self._batcher else 0)
         self._answering = answering(engine.signature)
@@ -171,6 +175,10 @@ class ServedModel:
         if self.aside is None:
             self.aside = Aside(self.metrics)
         self.aside.add(sink, sample=sample, marked=marked)
+
+    def check_outputs(self) -> None:
+        """Count answers with NaN or infinities; to be asked for before the model is loaded."""
+        self._look = FiniteCheck(self.metrics).look
 
     def log_access(self) -> None:
         """Log each request from now on."""

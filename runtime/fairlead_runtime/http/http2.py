@@ -97,7 +97,8 @@ class Http2Connection(Streams, asyncio.Protocol):
     def close(self) -> None:
         """End the connection at once, in good order."""
         if not self._last_said:
-            self._say_goodbye(self._h2.highest_inbound_stream_id)
+            if self._last_stream == ANY_STREAM:
+                self._say_goodbye(self._h2.highest_inbound_stream_id)
             self._last_said = True
         self._transport.close()
 

@@ -63,10 +63,7 @@ class Stepper(Generic[T]):
             return
         self._awaited = None
         try:
-            if self._cancelled:
-                awaited = work.throw(asyncio.CancelledError())
-            else:
-                awaited = work.send(None)
+            awaited = work.throw(asyncio.CancelledError()) if self._cancelled else work.send(None)
         except StopIteration as stop:
             self._end()
             self._ended(stop.value, None)
@@ -82,7 +79,7 @@ class Stepper(Generic[T]):
             self._loop.call_soon(self._me)
             return
         # What tells a future from other things that a coroutine might yield, as a task has it.
-        awaited._asyncio_future_blocking = False
+        awaited._asyncio_future_blocking = False  # noqa: SLF001 - there is no other way
         self._awaited = awaited
         if isinstance(awaited, Pending):
             awaited.waker = self._me

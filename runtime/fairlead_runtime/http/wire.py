@@ -7,6 +7,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from urllib.parse import unquote
 
+from fairlead_runtime.contract import names
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.messages import Headers, Response, json_response
 from fairlead_runtime.protocol.errors import Code
@@ -16,6 +17,8 @@ _STATUS_LINES = {
     for status in HTTPStatus
 }
 _CODING = "transfer-encoding"
+# Headers of which there are few different ones: their lines are made once.
+_SAME = frozenset({b"content-type", names.MODEL_VERSION_HEADER.encode()})
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -139,6 +142,12 @@ def target(url: bytes) -> tuple[str, bytes]:
     return (unquote(text) if "%" in text else text), query
 
 
+@lru_cache(maxsize=64)
+def _line(header: tuple[bytes, bytes]) -> bytes:
+    value = header[1]
+    return b"" if b"\n" in value or b"\r" in value else b"%b: %b\r\n" % header
+
+
 def head(
     status: int, headers: Headers, length: int, *, date: bytes, connection: bytes = b""
 ) -> bytes:
@@ -152,10 +161,13 @@ def head(
         connection: Value of the Connection header; empty for none.
     """
     lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, date]
-    for name, value in headers:
-        if b"\n" in value or b"\r" in value:
-            continue  # whatever it was: it will not become a header of its own, or a body
-        lines += (name, b": ", value, b"\r\n")
+    for header in headers:
+        name, value = header
+        if name in _SAME:
+            lines.append(_line(header))
+        elif b"\n" not in value and b"\r" not in value:
+            # Whatever it was: it will not become a header of its own, or a body.
+            lines += (name, b": ", value, b"\r\n")
     if connection:
         lines += (b"connection: ", connection, b"\r\n")
     lines.append(b"content-length: %d\r\n\r\n" % length)

@@ -25,7 +25,7 @@ _BUCKETS_S = (
 )  # fmt: skip
 _SHORT_S = (0.00001, 0.000025, 0.00005, *_BUCKETS_S)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-_DROPPED = ("queue_full", "deadline", "cancelled", "connections", "bodies")
+_DROPPED = ("queue_full", "queue_slow", "deadline", "cancelled", "connections", "bodies")
 # What a prediction can end with: not what HTTP refuses before there is a request.
 _CODES = tuple(Code)[: tuple(Code).index(Code.BAD_REQUEST)]
 _UNSEEN = ("queue_full", "sink_failed", "log_full", "log_failed", "access_log")
@@ -188,7 +188,7 @@ class Metrics:
         self._queue.observe(seconds)
 
     def dropped(self, reason: str) -> None:
-        """Note a request that was not run: `queue_full`, `deadline` or `cancelled`.
+        """Note a request that was not run: `queue_full`, `queue_slow`, `deadline`, `cancelled`.
 
         Or what never became one: `connections` beyond the limit, `bodies` beyond what may be held.
         """

@@ -29,6 +29,7 @@ _WORDS = {
 }
 _MAX_DEPTH = 32
 _MOST_ELEMENTS = 1 << 40
+_FEW = 48
 
 
 class _WrongTypeError(Exception):
@@ -69,10 +70,36 @@ def to_array(data: object, datatype: str, field: str, *, booleans: bool = True) 
             with np.errstate(over="ignore"):
                 numbers = numbers.astype(dtype)
         # JSON has no infinity: it can only be a number that is too large for the datatype.
-        # Counting takes half of the time of `all`.
-        if np.count_nonzero(np.isfinite(numbers)) != numbers.size:
+        # Few numbers are summed up in a third of the time that it takes numpy to look at them, and
+        # counting takes it half of the time of `all`.
+        few = len(flat) <= _FEW and code != "d"
+        if not (few and math.isfinite(sum(flat))) and (
+            np.count_nonzero(np.isfinite(numbers)) != numbers.size
+        ):
             raise _too_large(data, datatype, field)
     return numbers.reshape(shape if type(data) is list else ())
+
+
+def to_row(data: object, width: int) -> Array | None:
+    """Return a list of numbers as FP32 of shape [1, width], at a third of what `to_array` costs.
+
+    Args:
+        data: What JSON held, without true and false.
+        width: How many numbers there must be; -1 for any number.
+
+    Returns:
+        None where it is not quite that; `to_array` and `check_shape` know more, and say why.
+    """
+    if type(data) is not list or (width >= 0 and len(data) != width):
+        return None
+    flat = packed("f")
+    try:
+        flat.fromlist(data)
+    except (TypeError, OverflowError):
+        return None
+    if not 0 < len(flat) <= _FEW or not math.isfinite(sum(flat)):
+        return None
+    return np.frombuffer(flat, dtype=np.float32).reshape(1, -1)
 
 
 def _pack(data: list[Any], flat: packed[Any], depth: int) -> tuple[int, ...]:

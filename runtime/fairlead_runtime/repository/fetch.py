@@ -59,6 +59,7 @@ def fetch(
     resolved: str | None = None,
     source_dir: Path | None = None,
     secret_dir: Path | None = None,
+    private_redirects: bool = True,
     profile_uri: str | None = None,
     profile_source_dir: Path | None = None,
     patience: transfer.Patience | None = None,
@@ -77,6 +78,7 @@ def fetch(
         resolved: Digest that the revision's first pod found.
         source_dir: Where the claim or the ConfigMap of the URI is mounted.
         secret_dir: Where the Secret with credentials is mounted.
+        private_redirects: Whether an http(s) redirect may lead to an address that is not public.
         profile_uri: Where its drift profile is; where it cannot be had, `profile.problem` says why
             and the model is fetched all the same. Without it, what lies beside the model is taken.
         profile_source_dir: Where the claim or the ConfigMap of that URI is mounted.
@@ -96,6 +98,7 @@ def fetch(
                 limit_bytes=max_size_mib << 20,
                 source_dir=source_dir,
                 secret_dir=secret_dir,
+                private_redirects=private_redirects,
                 patience=patience or transfer.Patience(),
                 progress=progress or transfer.logged(),
             )

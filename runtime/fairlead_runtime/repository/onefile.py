@@ -29,6 +29,7 @@ class Wish:
         limit_bytes: Most bytes in all.
         source_dir: Where the claim or the ConfigMap of the URI is mounted.
         secret_dir: Where the Secret with credentials is mounted.
+        private_redirects: Whether an http(s) redirect may lead to an address that is not public.
         patience: How long the source is waited for.
         progress: Is told how many bytes there are.
     """
@@ -38,6 +39,7 @@ class Wish:
     secret_dir: Path | None
     patience: transfer.Patience
     progress: transfer.Progress
+    private_redirects: bool = True
 
 
 def bring_file(uri: str, goal: Path, wish: Wish) -> None:
@@ -50,7 +52,12 @@ def bring_file(uri: str, goal: Path, wish: Wish) -> None:
     if scheme in ("http", "https"):
         headers = secret.http_headers(wish.secret_dir)
         transfer.transfer(
-            HttpFile(uri, headers=headers, stall_s=wish.patience.stall_s),
+            HttpFile(
+                uri,
+                headers=headers,
+                stall_s=wish.patience.stall_s,
+                private_redirects=wish.private_redirects,
+            ),
             goal,
             budget=transfer.Budget(wish.limit_bytes),
             patience=wish.patience,
@@ -97,6 +104,7 @@ def fetch_file(
     *,
     limit_bytes: int,
     secret_dir: Path | None = None,
+    private_redirects: bool = True,
     patience: transfer.Patience | None = None,
 ) -> Path:
     """Fetch one file into a folder, under the last part of its URI's path.
@@ -106,6 +114,7 @@ def fetch_file(
         folder: An existing folder.
         limit_bytes: Most bytes.
         secret_dir: Where the Secret with credentials is mounted.
+        private_redirects: Whether an http(s) redirect may lead to an address that is not public.
         patience: How long the source is waited for.
 
     Raises:
@@ -124,6 +133,7 @@ def fetch_file(
         secret_dir=secret_dir,
         patience=patience or transfer.Patience(),
         progress=transfer.logged(),
+        private_redirects=private_redirects,
     )
     try:
         bring_file(uri, folder / name, wish)

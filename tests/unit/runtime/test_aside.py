@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from fairlead_runtime.batching.run import Ran
 from fairlead_runtime.dataplane.aside import Aside, Seen
-from fairlead_runtime.dataplane.finite import MOST, FiniteCheck, is_finite
+from fairlead_runtime.dataplane.finite import FiniteCheck, is_finite
+from fairlead_runtime.protocol.errors import InferenceError
 from fairlead_runtime.protocol.types import InferRequest, InferResponse
 
 ROW = np.ones((1, 2), np.float32)
@@ -156,15 +158,30 @@ def test_answers_with_nan_or_infinities_are_told_from_others(value: object, fini
     assert is_finite(InferResponse(outputs={"y": value})) is finite  # type: ignore[dict-item]
 
 
-def test_of_many_answers_every_nth_is_checked_and_of_few_each() -> None:
+def test_a_batch_is_looked_at_as_a_whole_and_part_by_part_only_where_something_is_wrong() -> None:
     counts = Counts()
-    check = FiniteCheck(counts)
-    check.take([seen(output=float("nan")), seen()])
-    assert (counts.answers, counts.bad) == (2, 1)
-    check.take([seen()] * 256)
-    assert (counts.answers, counts.bad) == (2 + MOST, 1)
-    check.take([seen()] * 33)
-    assert MOST + 2 < counts.answers <= 2 * MOST + 2
+    check = FiniteCheck(counts, clock=lambda: 0.0)  # on which nothing takes any time
+    whole = np.array([[1.0], [np.nan], [np.inf], [2.0]])
+    parts = [InferResponse(outputs={"y": whole[row : row + 1]}) for row in range(4)]
+    check.look(Ran([*parts], 0.0, whole={"y": whole}))
+    assert (counts.answers, counts.bad) == (4, 2)
+    check.look(Ran([parts[0], InferenceError("no answer"), parts[1]], 0.0))
+    assert (counts.answers, counts.bad) == (6, 3)
+
+
+def test_looking_takes_a_hundredth_of_the_time_at_most() -> None:
+    counts, now = Counts(), 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 0.001  # each look at the clock: a look at a batch takes 1 ms
+        return now
+
+    check = FiniteCheck(counts, clock)
+    ran = Ran([InferResponse(outputs={"y": np.ones(1)})], 0.0)
+    for _ in range(1000):
+        check.look(ran)
+    assert 9 <= counts.answers <= 11
 
 
 def test_where_a_sample_will_do_the_rest_is_not_even_gathered() -> None:

@@ -52,9 +52,22 @@ class Doubling:
         return {"y": inputs["x"] * 2}
 
 
+def request(
+    value: float, rows: int = 1, width: int = 2, deadline: float | None = None
+) -> InferRequest:
+    data = np.full((rows, width), value, np.float32)
+    return InferRequest(inputs={"x": data}, deadline=deadline)
+
+
 class World:
     def __init__(
-        self, pool: ThreadPoolExecutor, *, inline: bool, merge: bool = True, **wishes: Any
+        self,
+        pool: ThreadPoolExecutor,
+        *,
+        inline: bool,
+        merge: bool = True,
+        single_s: float = 1e-5,
+        **wishes: Any,
     ) -> None:
         self.engine = Doubling()
         self.metrics = Metrics(model_name="m", model_version="1")
@@ -62,7 +75,7 @@ class World:
             self.engine,
             settings=Settings(**wishes),
             choice=Choice(merge=merge, inline=inline, why=""),
-            profile=Profile(merges=True, single_s=1e-5, batch_s=1e-5, batch_rows=64),
+            profile=Profile(merges=True, single_s=single_s, batch_s=1e-5, batch_rows=64),
             pool=pool,
             observer=self.metrics,
         )
@@ -70,11 +83,8 @@ class World:
     def ask(
         self, value: float, *, rows: int = 1, width: int = 2, deadline: float | None = None
     ) -> asyncio.Task[InferResponse]:
-        data = np.full((rows, width), value, np.float32)
-        request = InferRequest(inputs={"x": data}, deadline=deadline)
-
         async def answer() -> InferResponse:
-            return await self.batcher.infer(request)
+            return await self.batcher.infer(request(value, rows, width, deadline))
 
         return asyncio.create_task(answer())
 
@@ -170,6 +180,74 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back(pool: ThreadPoolE
     world.engine.gate.set()
     assert await values([running, *waiting]) == [0, 2, 4]
     assert world.sample('model_requests_dropped_total{reason="queue_full"}') == 1
+
+
+async def test_where_the_wait_would_be_long_requests_are_refused_unless_nothing_waits(
+    pool: ThreadPoolExecutor,
+) -> None:
+    world = World(pool, inline=False, single_s=1.0, max_wait_s=2.0)
+    world.engine.gate.clear()
+    running = world.ask(0)
+    await asyncio.to_thread(world.engine.started.wait)
+    waiting = [world.ask(value) for value in (1, 2, 3)]  # for up to two seconds
+    await asyncio.sleep(0)
+    with pytest.raises(OverloadedError) as caught:
+        await world.ask(4)
+    assert caught.value.retry_after_s == 3
+    assert world.sample('model_requests_dropped_total{reason="queue_slow"}') == 1
+    world.engine.gate.set()
+    assert await values([running, *waiting]) == [0, 2, 4, 6]
+    # However slow the model: one that finds nobody waiting is taken.
+    slow = World(pool, inline=False, single_s=60.0, max_wait_s=2.0)
+    assert await values([slow.ask(1)]) == [2]
+
+
+async def test_the_next_batch_begins_before_the_answers_of_the_last_are_written(
+    pool: ThreadPoolExecutor,
+) -> None:
+    world = World(pool, inline=False)
+    world.engine.gate.clear()
+    batches = world.engine.batches
+    seen: list[int] = []
+    first = world.batcher.infer(request(1))
+    await asyncio.to_thread(world.engine.started.wait)
+    second = world.batcher.infer(request(2))
+    world.engine.started.clear()
+
+    def written() -> None:
+        assert world.engine.started.wait(30)  # the second is under way
+        seen.append(len(batches))
+
+    first.waker = written
+    world.engine.gate.set()
+    await asyncio.gather(first, second)
+    assert seen
+
+
+async def test_a_full_batch_of_a_quick_model_runs_in_the_moment_in_which_it_is_full(
+    pool: ThreadPoolExecutor,
+) -> None:
+    world = World(pool, inline=True, max_rows=4)
+    await world.ask(0)
+    pending = [world.batcher.infer(request(value)) for value in range(6)]
+    assert [each.done() for each in pending] == [True] * 4 + [False] * 2
+    await asyncio.gather(*pending)
+    assert world.engine.batches == [1, 4, 2]
+
+
+async def test_a_client_that_is_alone_is_not_gathered_with_others_until_others_come(
+    pool: ThreadPoolExecutor,
+) -> None:
+    world = World(pool, inline=True)
+    at_once = 0
+    for _ in range(96):  # the first half shows that nobody else is there
+        pending = world.batcher.infer(request(1))
+        at_once += pending.done()
+        await pending
+    assert 50 <= at_once <= 60
+    for _ in range(3):
+        await asyncio.gather(*(world.batcher.infer(request(1)) for _ in range(10)))
+    assert world.engine.batches[-1] == 10
 
 
 async def test_a_cancelled_request_is_not_run_and_frees_its_place(

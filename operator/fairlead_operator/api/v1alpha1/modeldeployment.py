@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from fairlead_operator.api import duration
 from fairlead_operator.api.v1alpha1.common import APIModel, PassedThrough, rules
 from fairlead_operator.api.v1alpha1.drift import DriftSpec
+from fairlead_operator.api.v1alpha1.performance import PerformanceSpec
 from fairlead_operator.api.v1alpha1.resources import ResourcesSpec
 from fairlead_operator.api.v1alpha1.rollout import RolloutSpec, ValidationSpec
 from fairlead_operator.api.v1alpha1.sources import uri_rules
@@ -170,6 +171,17 @@ class RuntimeSpec(APIModel):
             },
         ),
     ] = None
+    record_predictions_percent: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=100,
+            description=(
+                "Share of the predictions that the pods send to the recorder, in percent, without "
+                "their inputs, so that spec.performance can compare them with their outcomes."
+            ),
+        ),
+    ] = None
     node_selector: Annotated[
         dict[str, str] | None,
         Field(max_length=32, description="Labels of the nodes that may run the pods."),
@@ -275,6 +287,16 @@ class ModelDeploymentSpec(APIModel):
     drift: Annotated[DriftSpec | None, Field(description="When its traffic counts as drifted.")] = (
         None
     )
+    performance: Annotated[
+        PerformanceSpec | None,
+        Field(
+            description=(
+                "How predictions are compared with what turns out to be true, for which the "
+                "recorder and runtime.recordPredictionsPercent are needed. Without it nobody "
+                "compares them."
+            )
+        ),
+    ] = None
     router: Annotated[
         Literal["WhenSplit", "Always"],
         Field(
