@@ -115,7 +115,8 @@ class Connection(Reader, asyncio.Protocol):
         self._let_go()
         self._at = At.NOTHING
         self._waiting.clear()
-        self._stepper.cancel()
+        self._stepper.close()
+        self._forget()
 
     def eof_received(self) -> bool:
         """Take the end of what the client sends; it may still read."""
