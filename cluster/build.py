@@ -34,14 +34,15 @@ _KUBERNETES = (
 
 @dataclass(frozen=True)
 class Component:
-    """One Go module under `cluster/go` and the names under which its binary is called.
+    """One program of a Go module under `cluster/go`, and the names under which it is called.
 
     Attributes:
-        name: Folder under `cluster/go`, and of the build.
+        name: Of the build, and of its folder under `cluster/go`.
         package: What is built; `.` for a main of our own.
         programs: Names of the programs; more than one for a multi-call binary.
         ldflags: Flags of the linker.
         tags: Build tags.
+        module: Folder of its Go module, where that is another component's.
     """
 
     name: str
@@ -49,6 +50,12 @@ class Component:
     programs: tuple[str, ...]
     ldflags: str = _STRIP
     tags: str = ""
+    module: str = ""
+
+    @property
+    def folder(self) -> str:
+        """Where its Go module is, under `cluster/go`."""
+        return self.module or self.name
 
 
 COMPONENTS = {
@@ -86,6 +93,8 @@ COMPONENTS = {
         Component("kind", "sigs.k8s.io/kind", ("kind",)),
         Component("kubeadm", ".", ("kubeadm",), _KUBERNETES),
         Component("minio", "github.com/minio/minio", ("minio",)),
+        Component("gitops", ".", ("gitops",)),
+        Component("registry", ".", ("registry",)),
         Component(
             "prometheus",
             "github.com/prometheus/prometheus/cmd/prometheus",
@@ -93,17 +102,24 @@ COMPONENTS = {
             # Without the clients of all clouds, in which it could look for targets.
             tags="remove_all_sd",
         ),
+        Component("h2spec", "github.com/summerwind/h2spec/cmd/h2spec", ("h2spec",)),
+        Component(
+            "promtool",
+            "github.com/prometheus/prometheus/cmd/promtool",
+            ("promtool",),
+            tags="remove_all_sd",
+            module="prometheus",
+        ),
     )
 }
-DEFAULT = tuple(
-    name for name in COMPONENTS if name not in ("kind", "kubeadm", "minio", "prometheus")
-)
+_ON_DEMAND = ("kind", "kubeadm", "minio", "prometheus", "promtool", "gitops", "registry", "h2spec")
+DEFAULT = tuple(name for name in COMPONENTS if name not in _ON_DEMAND)
 
 
 def input_hash(component: Component, sources: Path = SOURCES) -> str:
     """Return the hash of everything that a build depends on."""
     digest = hashlib.sha256()
-    folder = sources / component.name
+    folder = sources / component.folder
     for path in sorted(folder.iterdir()):
         if path.suffix in (".go", ".mod", ".sum"):
             digest.update(f"{path.name}\0".encode())
@@ -200,7 +216,7 @@ def _go_build(component: Component, output: Path) -> None:
         "-tags", component.tags, "-o", str(output), component.package,
     ]  # fmt: skip
     env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-    folder = SOURCES / component.name
+    folder = SOURCES / component.folder
     process = subprocess.Popen(
         command, cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )

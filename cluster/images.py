@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cluster import baseimage, inputs
@@ -20,6 +20,7 @@ NAMES = ("operator", "runtime", "router")
 _COMMON = ("pyproject.toml", "requirements/build.txt", "runtime/fairlead_runtime/contract")
 _OWN = {"operator": ("operator", *_COMMON), "runtime": ("runtime", *_COMMON), "router": ()}
 """Beside its Dockerfile and its requirements; the router has no code of ours."""
+_SBOM = "cluster/sbom.py"
 _REQUIREMENTS = {"router": ("requirements/envoy.txt",)}
 _PYTHON = "3.11"
 """Python of the base image, and of the wheels that go into it."""
@@ -27,7 +28,7 @@ _PYTHON = "3.11"
 
 def tag(name: str) -> str:
     """Return the tag of this checkout's image: the hash of what it is made from."""
-    parts = (*_OWN[name], *_requirements(name)[:1], f"Dockerfile.{name}")
+    parts = (*_OWN[name], *_requirements(name)[:1], _SBOM, f"Dockerfile.{name}")
     base = os.environ.get("FAIRLEAD_BASE_IMAGE", "")
     return f"localhost/fairlead/{name}:{inputs.digest(parts, extra=base)}"
 
@@ -56,15 +57,8 @@ def archive(name: str) -> Path:
             return target
         folder.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
-        tool = find_tool()
-        base = baseimage.ensure(tool)
-        log(f"building image {wanted} with {tool.name} from {base}")
         partial = folder / f".{name}-partial.tar"
-        partial.unlink(missing_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as scratch:
-            context = _context(Path(scratch), name)
-            tool.build(context, context / f"Dockerfile.{name}", wanted, {"BASE": base})
-            tool.save(wanted, partial)
+        build(find_tool(), name, wanted, partial)
         partial.rename(target)
         megabytes = target.stat().st_size / 1e6
         log(f"built {wanted}: {megabytes:.0f} MB in {time.monotonic() - started:.0f} s")
@@ -72,14 +66,53 @@ def archive(name: str) -> Path:
     return target
 
 
-def wheelhouse(name: str) -> Path:
+def build(
+    tool: Tool,
+    name: str,
+    wanted: str,
+    target: Path,
+    *,
+    labels: Mapping[str, str] | None = None,
+    platform: str | None = None,
+) -> None:
+    """Build an image by its real Dockerfile, and save it as a docker-archive.
+
+    Args:
+        tool: What builds it.
+        name: Which image.
+        wanted: Its tag.
+        target: The archive.
+        labels: Labels beside those of the Dockerfile.
+        platform: What it is for, such as `linux/arm64`; None means this machine.
+
+    Raises:
+        ClusterError: It cannot be built; the message has the last lines.
+    """
+    base = baseimage.ensure(tool)
+    log(f"building image {wanted} with {tool.name} from {base}")
+    target.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache_dir(), prefix=f".image-{name}-") as scratch:
+        context = _context(Path(scratch), name, _machine(platform))
+        dockerfile = context / f"Dockerfile.{name}"
+        tool.build(context, dockerfile, wanted, {"BASE": base}, labels=labels, platform=platform)
+        tool.save(wanted, target)
+
+
+def _machine(platform: str | None) -> str:
+    """Return what wheels call a platform's machine."""
+    architecture = (platform or "").partition("/")[2]
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, os.uname().machine)
+
+
+def wheelhouse(name: str, machine: str | None = None) -> Path:
     """Return a folder with every wheel that an image needs, pip's own included.
 
     They are fetched here and not in the build: the machine knows how to reach a package index
     (proxy, certificates, mirror), a build inside a container often does not.
     """
     files = _requirements(name)
-    key = inputs.digest(files, extra=os.uname().machine + _PYTHON)
+    machine = machine or os.uname().machine
+    key = inputs.digest(files, extra=machine + _PYTHON)
     target = cache_dir() / "wheelhouse" / f"{name}-{key}"
     if target.is_dir():
         return target
@@ -88,14 +121,13 @@ def wheelhouse(name: str) -> Path:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as scratch:
         out = Path(scratch) / "out"
         for requirements in files:
-            _download(out, ["--require-hashes", "-r", str(ROOT / requirements)])
-        _download(out, ["pip", "setuptools"])
+            _download(out, machine, ["--require-hashes", "-r", str(ROOT / requirements)])
+        _download(out, machine, ["pip", "setuptools"])
         out.rename(target)
     return target
 
 
-def _download(out: Path, what: list[str]) -> None:
-    machine = os.uname().machine
+def _download(out: Path, machine: str, what: list[str]) -> None:
     platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(36, 16, -1)]
     platforms += [f"manylinux2014_{machine}", f"linux_{machine}"]
     command = [
@@ -110,7 +142,7 @@ def _download(out: Path, what: list[str]) -> None:
         raise ClusterError(f"pip download failed:\n{(done.stdout + done.stderr).strip()[-800:]}")
 
 
-def _context(scratch: Path, name: str) -> Path:
+def _context(scratch: Path, name: str, machine: str) -> Path:
     for part in (*(inputs.WHEEL if _OWN[name] else ()), "requirements"):
         source = ROOT / part
         if source.is_dir():
@@ -118,8 +150,10 @@ def _context(scratch: Path, name: str) -> Path:
             shutil.copytree(source, scratch / part, ignore=ignored)
         else:
             shutil.copy2(source, scratch / part)
-    shutil.copy2(ROOT / f"Dockerfile.{name}", scratch)
-    shutil.copytree(wheelhouse(name), scratch / "wheelhouse", copy_function=os.link)
+    for file in (_SBOM, f"Dockerfile.{name}"):
+        (scratch / file).parent.mkdir(exist_ok=True)
+        shutil.copy2(ROOT / file, scratch / file)
+    shutil.copytree(wheelhouse(name, machine), scratch / "wheelhouse", copy_function=os.link)
     return scratch
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,13 +29,24 @@ class Tool:
     options: tuple[str, ...] = ()
     build_options: tuple[str, ...] = field(default=())
 
-    def build(self, context: Path, dockerfile: Path, tag: str, arguments: dict[str, str]) -> None:
-        """Build an image.
+    def build(
+        self,
+        context: Path,
+        dockerfile: Path,
+        tag: str,
+        arguments: Mapping[str, str],
+        *,
+        labels: Mapping[str, str] | None = None,
+        platform: str | None = None,
+    ) -> None:
+        """Build an image, for this machine unless another platform is named.
 
         Raises:
             ClusterError: It failed; the message has the last lines.
         """
         args = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+        args += [f"--label={key}={value}" for key, value in (labels or {}).items()]
+        args += [f"--platform={platform}"] if platform else []
         self.run(
             "build", *self.build_options, *args, "-t", tag, "-f", str(dockerfile), str(context)
         )
@@ -62,6 +74,17 @@ class Tool:
         else:
             self.run("tag", tag, there)
             self.run("push", "-q", there)
+
+    def combine(self, parts: Sequence[str], there: str) -> None:
+        """Push one name for images of several platforms that a registry has."""
+        if self.name == "docker":
+            self.run("manifest", "create", "--amend", there, *parts)
+            self.run("manifest", "push", "--purge", there)
+            return
+        self.run("manifest", "create", there)
+        for part in parts:
+            self.run("manifest", "add", there, f"docker://{part}")
+        self.run("manifest", "push", "--all", "--rm", there, f"docker://{there}")
 
     def pull(self, image: str) -> bool:
         """Try to pull an image; False where no registry gives it."""

@@ -43,7 +43,11 @@ def provide_images(chosen: Provider) -> dict[str, str]:
 
 
 def install(
-    chosen: Provider, *values: str, names: dict[str, str] | None = None, timeout: str = "180s"
+    chosen: Provider,
+    *values: str,
+    names: dict[str, str] | None = None,
+    timeout: str = "180s",
+    chart: Path = CHART,
 ) -> dict[str, str]:
     """Install or upgrade the chart with this checkout's images and wait until it is ready.
 
@@ -52,6 +56,7 @@ def install(
         values: More values, as `key=value`.
         names: Images that the cluster has already, instead of this checkout's.
         timeout: How long helm waits.
+        chart: Another chart than this checkout's, of an older version.
 
     Returns:
         The images by name (`operator`, `runtime`, `router`).
@@ -66,7 +71,7 @@ def install(
         *values,
     ]
     namespace_with_restricted_pods(chosen.kubeconfig, NAMESPACE)
-    args = ["upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--wait"]
+    args = ["upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE, "--wait"]
     for setting in settings:
         args += ["--set-string" if setting.startswith("image.tag") else "--set", setting]
     log("installing the chart")

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from cluster import build, provider, release
+from cluster import provider, release
 from cluster.forward import forwarded
 from cluster.paths import ClusterError, log
 
@@ -157,8 +157,7 @@ def closing(kubeconfig: Path) -> None:
     columns = provider.kubectl(kubeconfig, "-n", NAMESPACE, "get", "modeldeployments")
     print(f"\n$ kubectl -n {NAMESPACE} get modeldeployments\n{columns}")
     print("What to type next:")
-    print(f"  export KUBECONFIG={kubeconfig}")
-    print(f"  alias kubectl={build.program('kubectl')}")
+    print('  eval "$(python3 -m cluster env)"      # kubectl, helm and `kubectl fairlead`')
     print(f"  kubectl -n {NAMESPACE} describe modeldeployment {NAME}")
     print(f"  kubectl -n {NAMESPACE} port-forward service/{NAME} 8080:80")
     print("  curl -s localhost:8080/v2/models/breast-cancer        # in another terminal")

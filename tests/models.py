@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -283,24 +285,32 @@ def weights_at(path: Path, location: str) -> Path:
     return path
 
 
-def table(path: Path, *, shift: float = 0.0, bytes_above: int = 0) -> Path:
+def table(
+    path: Path,
+    *,
+    shift: float = 0.0,
+    bytes_above: int = 0,
+    holes: Sequence[int] = (),
+    fatal: int | None = None,
+) -> Path:
     """Write a model that looks indices up in a table of five, `index` to `picked`.
 
     Args:
         path: Where it goes.
         shift: What is added to each of 0.0, 0.1, ... 0.4.
         bytes_above: Memory that it takes for an index of 2, twice that for 3, and so on; more than
-            there is makes the request fail, or the kernel end the process.
+            there is makes the request fail, or the kernel end the process. Some of it takes time.
+        holes: Indices whose number is NaN.
+        fatal: An index that ends the process: it divides the least integer by -1 for it, which
+            no processor can.
     """
     values = np.arange(5, dtype=np.float32) / 10 + np.float32(shift)
+    values[list(holes)] = np.nan
     nodes = [helper.make_node("Gather", ["table", "index"], ["found"])]
-    initializers = [numpy_helper.from_array(values, "table")]
+    constants: dict[str, npt.NDArray[Any]] = {"table": values}
+    added = []
     if bytes_above:
-        initializers += [
-            numpy_helper.from_array(np.array([1], dtype=np.int64), "one"),
-            numpy_helper.from_array(np.array([0], dtype=np.int64), "zero"),
-            numpy_helper.from_array(np.array([bytes_above // 4], dtype=np.int64), "room"),
-        ]
+        constants |= {"one": _whole(1), "zero": _whole(0), "room": _whole(bytes_above // 4)}
         nodes += [
             helper.make_node("ReduceMax", ["index"], ["top"], axes=[0], keepdims=1),
             helper.make_node("Sub", ["top", "one"], ["above"]),
@@ -311,15 +321,33 @@ def table(path: Path, *, shift: float = 0.0, bytes_above: int = 0) -> Path:
             helper.make_node("Cos", ["filled"], ["touched"]),
             helper.make_node("ReduceMin", ["touched"], ["least"], keepdims=0),
             helper.make_node("Sub", ["least", "least"], ["naught"]),
-            helper.make_node("Add", ["found", "naught"], ["picked"]),
         ]
-    else:
-        nodes.append(helper.make_node("Identity", ["found"], ["picked"]))
+        added.append("naught")
+    if fatal is not None:
+        constants |= {"fatal": _whole(fatal), "minus": _whole(-1), "plus": _whole(1)}
+        constants |= {"lowest": _whole(-(2**63)), "nothing": np.zeros(1, dtype=np.float32)}
+        nodes += [
+            helper.make_node("Equal", ["index", "fatal"], ["is_fatal"]),
+            helper.make_node("Where", ["is_fatal", "minus", "plus"], ["divisor"]),
+            helper.make_node("Div", ["lowest", "divisor"], ["quotient"]),
+            helper.make_node("Cast", ["quotient"], ["float"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["float", "nothing"], ["survived"]),
+        ]
+        added.append("survived")
+    last = "found"
+    for number, name in enumerate(added):
+        nodes.append(helper.make_node("Add", [last, name], [f"sum_{number}"]))
+        last = f"sum_{number}"
+    nodes.append(helper.make_node("Identity", [last], ["picked"]))
     graph = helper.make_graph(
         nodes,
         "table",
         [helper.make_tensor_value_info("index", TensorProto.INT64, ["n"])],
         [helper.make_tensor_value_info("picked", TensorProto.FLOAT, ["n"])],
-        initializers,
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     return _save(graph, path)
+
+
+def _whole(number: int) -> npt.NDArray[np.int64]:
+    return np.array([number], dtype=np.int64)

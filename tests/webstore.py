@@ -22,7 +22,10 @@ class Request(http.server.BaseHTTPRequestHandler):
         """Let the path's next answer do it; the last one stays."""
         path = self.path.partition("?")[0]
         self.server.asked.append((path, dict(self.headers)))
-        answers = self.server.answers[path]
+        answers = self.server.answers.get(path)
+        if answers is None:
+            self.send_error(404)
+            return
         (answers.pop(0) if len(answers) > 1 else answers[0])(self)
 
     @property

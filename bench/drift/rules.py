@@ -9,7 +9,8 @@ import numpy as np
 from scipy import special
 
 from bench.drift.streams import ROWS, Floats, Ints
-from fairlead_operator.stats import drift, drift_watch
+from fairlead_operator.stats import drift
+from fairlead_operator.stats.drift_rules import DEFAULT
 from fairlead_runtime.contract.drift import SMOOTHING
 
 BINS = 10
@@ -95,10 +96,10 @@ def _fixed(psis: Floats, _log_es: Floats, _reference_rows: int) -> Ints:
 
 
 RULES = (
-    Rule("shipped", _shipped, drift_watch.RAISE_AFTER, drift_watch.CLEAR_AFTER),
+    Rule("shipped", _shipped, DEFAULT.raise_after, DEFAULT.clear_after),
     Rule("sum_one_look", _shipped, 1, 1),
     Rule("maximum_one_look", _maximum, 1, 1),
-    Rule("maximum_two_looks", _maximum, drift_watch.RAISE_AFTER, drift_watch.CLEAR_AFTER),
+    Rule("maximum_two_looks", _maximum, DEFAULT.raise_after, DEFAULT.clear_after),
     Rule("psi_0.2", _fixed, 1, 1),
 )
 

@@ -89,5 +89,5 @@ class Tally:
             errors=self.errors,
             predictions=self.requests - self.errors,
             non_finite=self.non_finite,
-            latency=Histogram(edges(self.limit_ms), tuple(map(int, self.filled))),
+            latency=Histogram(edges(self.limit_ms), tuple(self.filled.tolist())),
         )

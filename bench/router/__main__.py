@@ -149,6 +149,10 @@ def _report(
                 added = [getattr(a.load, part) - getattr(b.load, part) for a, b in pairs]
                 print(f"{prefix}_added_{part}: {statistics.median(added):.3f}")
                 print(f"# {min(added):.3f} to {max(added):.3f}")
+            # The runtime's part changes too: its clients are now the router's few connections.
+            cpu = [a.router_us + a.runtime_us - b.runtime_us for a, b in pairs]
+            print(f"{prefix}_added_cpu_us: {statistics.median(cpu):.1f}")
+            print(f"# {min(cpu):.1f} to {max(cpu):.1f}")
             _line(f"{prefix}_router_cpu_us", [each.router_us for each in through])
             _line(f"{prefix}_runtime_cpu_us", [each.runtime_us for each in through])
     for router in routers:

@@ -5,14 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
+
+from fairlead_operator.planning import network
+from fairlead_operator.planning.network import Policies
 
 T = TypeVar("T")
 
 DEFAULT_RUNTIME_IMAGE = "fairlead/runtime:0.1.0"
+DEFAULT_GPU_RUNTIME_IMAGE = f"{DEFAULT_RUNTIME_IMAGE}-cuda"
 DEFAULT_ROUTER_IMAGE = "fairlead/router:0.1.0"
 
 
@@ -23,6 +29,7 @@ class Settings:
     Attributes:
         namespaces: Namespaces to watch; none means the whole cluster.
         runtime_image: Image of new revisions that name none.
+        gpu_runtime_image: The same, of those that ask for a GPU.
         router_image: Image of routers; new pods take it.
         lease_namespace: Namespace of the Lease.
         lease_name: Name of the Lease.
@@ -38,14 +45,24 @@ class Settings:
         recorder_exposures: `host:port` at which it takes the routers' exposures; by default port
             4318 of the same host.
         recorder_token_file: A file with a token for it, read anew for each request.
+        recorder_ca: The authorities (PEM) that the recorder's certificate is checked by, and the
+            routers' exposures as well; empty where it has none, or one that everybody knows.
+        tls_dir: Folder with `tls.crt` and `tls.key` for health and metrics; empty serves http.
+        tracing_endpoint: `http://host:port` of a collector that takes OTLP over HTTP; empty where
+            nothing is traced.
+        tracing_share: Share of the requests that are traced where no caller has decided.
         health_port: Port of `/healthz` and `/readyz`.
         metrics_port: Port of `/metrics`.
         workers: Passes that may run at the same time, each over another resource.
+        network_policies: Who may talk to the pods of models and routers; None makes no policies.
+        private_redirects: Whether new revisions' fetches follow a redirect to an address that is
+            not public.
         log_level: `debug`, `info`, `warning` or `error`.
     """
 
     namespaces: tuple[str, ...] = ()
     runtime_image: str = DEFAULT_RUNTIME_IMAGE
+    gpu_runtime_image: str = DEFAULT_GPU_RUNTIME_IMAGE
     router_image: str = DEFAULT_ROUTER_IMAGE
     lease_namespace: str = "default"
     lease_name: str = "fairlead-operator"
@@ -58,9 +75,15 @@ class Settings:
     recorder_url: str = ""
     recorder_exposures: str = ""
     recorder_token_file: str = ""
+    recorder_ca: str = ""
+    tls_dir: str = ""
+    tracing_endpoint: str = ""
+    tracing_share: float = 1.0
     health_port: int = 8081
     metrics_port: int = 9090
     workers: int = 4
+    network_policies: Policies | None = None
+    private_redirects: bool = True
     log_level: str = "info"
 
 
@@ -89,6 +112,10 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
     )
     parser.set_defaults(env_namespaces=names)
     flag("--runtime-image", str, DEFAULT_RUNTIME_IMAGE, "image of revisions that name none")
+    flag(
+        "--gpu-runtime-image", str, DEFAULT_GPU_RUNTIME_IMAGE,
+        "image of revisions that ask for nvidia.com/gpu and name none",
+    )  # fmt: skip
     flag("--router-image", str, DEFAULT_ROUTER_IMAGE, "image of routers: an Envoy")
     flag("--lease-namespace", str, _own_namespace(), "namespace of the Lease")
     flag("--lease-name", str, "fairlead-operator", "name of the Lease")
@@ -105,9 +132,24 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
         "host:port at which the recorder takes exposures, if not port 4318 of the same host",
     )  # fmt: skip
     flag("--recorder-token-file", str, "", "file with a token for the recorder")
+    flag("--recorder-ca-file", str, "", "file with the authority of the recorder's certificate")
+    flag("--tls-dir", str, "", "folder with tls.crt and tls.key for health and metrics")
+    flag(
+        "--tracing-endpoint", str, "",
+        "http://host:port of a collector to which routers and new revisions send traces by OTLP",
+    )  # fmt: skip
+    flag("--tracing-share", float, 1.0, "share of the requests traced where no caller decided")
     flag("--health-port", int, 8081, "port of /healthz and /readyz")
     flag("--metrics-port", int, 9090, "port of /metrics")
     flag("--workers", int, 4, "passes that may run side by side")
+    flag(
+        "--network-policies", str, "off",
+        "off, on, or JSON with peers: a NetworkPolicy for the pods of each model and router",
+    )  # fmt: skip
+    flag(
+        "--private-redirects", str, "allow",
+        "allow or deny: whether a fetch follows a redirect to an address that is not public",
+    )  # fmt: skip
     flag("--log-level", str, "info", "debug, info, warning or error")
 
 
@@ -126,12 +168,19 @@ def from_arguments(args: argparse.Namespace) -> Settings:
             raise ValueError(f"--{name.replace('_', '-')} must not be negative")
     if args.log_level.lower() not in ("debug", "info", "warning", "error"):
         raise ValueError("--log-level must be debug, info, warning or error")
+    if args.private_redirects not in ("allow", "deny"):
+        raise ValueError("--private-redirects must be allow or deny")
     url = urlsplit(args.recorder_url)
     if args.recorder_url and (url.scheme not in ("http", "https") or not url.hostname):
         raise ValueError("--recorder-url must be a URL such as http://fairlead-recorder:8080")
+    try:
+        policies = network.parse(args.network_policies)
+    except ValueError as error:
+        raise ValueError(f"--network-policies {error}") from error
     return Settings(
         namespaces=tuple(dict.fromkeys(namespaces)),
         runtime_image=args.runtime_image,
+        gpu_runtime_image=args.gpu_runtime_image,
         router_image=args.router_image,
         lease_namespace=args.lease_namespace,
         lease_name=args.lease_name,
@@ -145,11 +194,44 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         recorder_exposures=args.recorder_exposures
         or (f"{url.hostname}:4318" if url.hostname else ""),
         recorder_token_file=args.recorder_token_file,
+        recorder_ca=_authority(args.recorder_ca_file),
+        tls_dir=args.tls_dir,
+        tracing_endpoint=_collector(args.tracing_endpoint),
+        tracing_share=_share(args.tracing_share),
         health_port=args.health_port,
         metrics_port=args.metrics_port,
         workers=args.workers,
+        network_policies=policies,
+        private_redirects=args.private_redirects == "allow",
         log_level=args.log_level.lower(),
     )
+
+
+def _authority(path: str) -> str:
+    if not path:
+        return ""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        ssl.create_default_context(cadata=text)
+    except (OSError, ValueError) as error:
+        raise ValueError(f"--recorder-ca-file {path} holds no certificate: {error}") from error
+    return text
+
+
+def _collector(url: str) -> str:
+    """Return a collector's URL without a path: the router and the runtime add their own."""
+    if not url:
+        return ""
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+        raise ValueError(f"--tracing-endpoint must be http://host:port without a path, not {url!r}")
+    return f"http://{parts.hostname}:{parts.port or 4318}"
+
+
+def _share(share: float) -> float:
+    if not 0 < share <= 1:
+        raise ValueError(f"--tracing-share must be above 0 and at most 1, not {share:g}")
+    return share
 
 
 def _own_namespace() -> str:

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from fairlead_operator.rollout.view import RolloutMove
+from fairlead_operator.statusmetrics import Resources, Results
 
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
@@ -24,9 +25,10 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.passes = Counter(
             "fairlead_operator_passes",
-            "Passes over one ModelDeployment, by outcome.",
+            "Passes over one resource: changed, unchanged, conflict, failed or not_leader.",
             ["outcome"],
             registry=self.registry,
         )
@@ -50,8 +52,18 @@ class Metrics:
         )
         self.resyncs = Counter(
             "fairlead_operator_resyncs",
-            "Full listings of everything that is watched, by outcome.",
+            "Full listings of everything that is watched: ok or failed.",
             ["outcome"],
+            registry=self.registry,
+        )
+        self.resynced = Gauge(
+            "fairlead_operator_resync_timestamp_seconds",
+            "When the last full listing ended, in Unix time.",
+            registry=self.registry,
+        )
+        self.resync_every = Gauge(
+            "fairlead_operator_resync_interval_seconds",
+            "How often there should be a full listing.",
             registry=self.registry,
         )
         self.leader = Gauge(
@@ -70,7 +82,10 @@ class Metrics:
             registry=self.registry,
         )
         self.rollouts = Rollouts()
-        self.registry.register(self.rollouts)
+        self.known = Resources()
+        self.results = Results()
+        for each in (self.rollouts, self.known, self.results):
+            self.registry.register(each)
         self._age = Gauge(
             "fairlead_operator_queue_age_seconds",
             "For how long the oldest due key has been waiting.",
@@ -101,7 +116,7 @@ class Rollouts(Collector):
         self._steps.pop(key, None)
 
     def collect(self) -> Iterable[Metric]:
-        """Return weight, values, limits, samples and verdicts."""
+        """Return weight, values, limits, samples, ends of windows with their source, verdicts."""
         labels = ["namespace", "model_deployment"]
         weight = GaugeMetricFamily(
             "fairlead_rollout_weight_ratio", "The candidate's share of the traffic.", labels=labels
@@ -111,14 +126,19 @@ class Rollouts(Collector):
             GaugeMetricFamily(f"fairlead_rollout_check_{name}", text, labels=by_gate)
             for name, text in (
                 ("value", "What a gate measured, in the unit that status shows."),
-                ("limit", "What it allows, in the same unit."),
-                ("samples", "What it rests on."),
+                ("limit", "What a gate allows, in the same unit."),
+                ("samples", "Requests, pairs or restarts that a gate's word rests on."),
             )
         )
         verdict = GaugeMetricFamily(
             "fairlead_rollout_check_verdict",
-            "1 for what a gate says.",
+            "1 for what a gate says: Pass, Fail, Inconclusive, NoEvidence or Stale.",
             labels=[*by_gate, "verdict"],
+        )
+        end = GaugeMetricFamily(
+            "fairlead_rollout_check_window_end_timestamp_seconds",
+            "Until when a gate's source had been read, in seconds since 1970.",
+            labels=[*by_gate, "source"],
         )
         for key, step in list(self._steps.items()):
             weight.add_metric(list(key), step.slots / 10_000)
@@ -128,9 +148,11 @@ class Rollouts(Collector):
                     if number is not None:
                         family.add_metric(mine, number)
                 samples.add_metric(mine, check.samples)
+                if check.end is not None:
+                    end.add_metric([*mine, check.source], check.end.timestamp())
                 if check.verdict is not None:
                     verdict.add_metric([*mine, check.verdict.value], 1)
-        return [weight, value, limit, samples, verdict]
+        return [weight, value, limit, samples, end, verdict]
 
 
 def about(obj_kind: str, namespace: str, name: str) -> dict[str, Any]:

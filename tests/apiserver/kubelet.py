@@ -31,6 +31,8 @@ class Kubelet:
             pod
             for pod in found
             if pod["metadata"]["name"].startswith(deployment + "-")
+            # The pod of the revision's validation begins in the same way, and may outlive its Job.
+            and "batch.kubernetes.io/job-name" not in pod["metadata"]["labels"]
             and "deletionTimestamp" not in pod["metadata"]
         ]
 

@@ -42,6 +42,7 @@ RULES = [
     },
     {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": _CHILD},
     {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": _CHILD},
+    {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": _CHILD},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "patch"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
@@ -155,6 +156,11 @@ class OperatorProcess:
     def health(self, path: str = "/healthz") -> httpx.Response:
         """Ask its health port."""
         return httpx.get(f"http://127.0.0.1:{self._health}{path}", trust_env=False, timeout=5)
+
+    @property
+    def metrics_port(self) -> int:
+        """Where its metrics are."""
+        return self._metrics
 
     def metrics(self) -> dict[str, float]:
         """Return its metrics by name with labels."""

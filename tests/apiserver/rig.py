@@ -119,6 +119,7 @@ class Rig:
             self._read_routers,
             self.drift,
             self._counted,
+            self.recorder,
         )
         facts = Facts(
             self.cluster, self.cache, self._ask_inputs, self._requests,
@@ -174,9 +175,15 @@ class Rig:
         return await self.routers(pods)
 
     async def _counted(
-        self, address: str, pods: ReadPods | None, since: dt.datetime, *, compare: bool
+        self,
+        address: str,
+        pods: ReadPods | None,
+        since: dt.datetime,
+        *,
+        compare: bool,
+        readings: str = "",
     ) -> counting.Counted | None:
-        return await self.count(address, pods, since, compare=compare)
+        return await self.count(address, pods, since, compare=compare, readings=readings)
 
     def revision(self, version: str) -> str:
         """Return the name of the revision with this version, by what the cache holds."""

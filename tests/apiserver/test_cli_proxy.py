@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,94 +11,29 @@ import numpy as np
 import pytest
 
 from cluster.controlplane import ControlPlane, free_ports
-from fairlead_operator.kube.kinds import MODEL_DEPLOYMENT, POD, SERVICE, Kind
+from fairlead_operator.kube.kinds import MODEL_DEPLOYMENT
 from fairlead_operator.planning import names
-from tests.apiserver.api import JSON, SERVICE_ACCOUNT, Api, a_model, until
+from tests.apiserver.api import JSON, Api, a_model, until
+from tests.apiserver.relay import own_address, pretend, relayed
 from tests.command import Ended
 from tests.fairleadcli import fairlead
 from tests.functional.test_drift import ask, profiled
 from tests.runtimes import Served, served
 
-_ENDPOINTS = Kind("", "v1", "Endpoints", "endpoints")
-
-
-def _own_address() -> str:
-    """Return an address of this machine: the API server forwards nothing to loopback."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # sends nothing
-        return str(probe.getsockname()[0])
-
 
 @pytest.fixture
 async def behind(api: Api, namespace: str, tmp_path: Path) -> AsyncIterator[Served]:
     """Serve a model behind the Service `fraud`, as a pod would."""
-    own = _own_address()
+    own = own_address()
     model = profiled(tmp_path)
     inner = free_ports(1)[0]
     flags = ("--model-name", "fraud", "--model-version", "7", "--metrics-port", str(inner))
     await api.create(MODEL_DEPLOYMENT, namespace, a_model())
     with served(model, tmp_path / "log", *flags) as runtime:
-        async with _relay(own, runtime.port) as http, _relay(own, inner) as metrics:
-            await _pretend(api, namespace, own, http, metrics)
+        async with relayed(own, runtime.port) as http, relayed(own, inner) as metrics:
+            labels = names.labels("fraud", "0" * 8)
+            await pretend(api, namespace, "fraud", own, http, pod_labels=labels, metrics=metrics)
             yield runtime
-
-
-@contextlib.asynccontextmanager
-async def _relay(own: str, port: int) -> AsyncIterator[int]:
-    """Lead from a port of the machine's own address to one of loopback."""
-
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(_pump(reader, there[1]), _pump(there[0], writer))
-
-    server = await asyncio.start_server(relay, own, 0)
-    async with server:
-        yield int(server.sockets[0].getsockname()[1])
-
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
-
-
-async def _pretend(api: Api, namespace: str, own: str, port: int, metrics: int) -> None:
-    """Make the Service, its endpoints and a pod that lead to the process."""
-    spec = {"ports": [{"name": "http", "port": 80, "targetPort": port}]}
-    await api.create(SERVICE, namespace, {"metadata": {"name": "fraud"}, "spec": spec})
-    labels = names.labels("fraud", "0" * 8)
-
-    async def account() -> JSON | None:
-        return await api.get(SERVICE_ACCOUNT, namespace, "default")
-
-    await until("the namespace's account is there", account)
-    await api.create(
-        POD,
-        namespace,
-        {
-            "metadata": {"name": "fraud-0", "labels": labels},
-            "spec": {
-                "containers": [
-                    {
-                        "name": "runtime",
-                        "image": "none",
-                        "ports": [{"name": "metrics", "containerPort": metrics}],
-                    }
-                ]
-            },
-        },
-    )
-    status = {"phase": "Running", "podIP": own, "podIPs": [{"ip": own}]}
-    await api.merge(POD, namespace, "fraud-0", {"status": status}, "status")
-    # What the API server's proxy goes by: addresses of pods, and it checks that they are.
-    pod = {"kind": "Pod", "namespace": namespace, "name": "fraud-0"}
-    subset = {
-        "addresses": [{"ip": own, "targetRef": pod}],
-        "ports": [{"name": "http", "port": port}],
-    }
-    await api.create(_ENDPOINTS, namespace, {"metadata": {"name": "fraud"}, "subsets": [subset]})
 
 
 @pytest.mark.usefixtures("behind")

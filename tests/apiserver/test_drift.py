@@ -71,24 +71,31 @@ class Pods:
         document = to_document(monitor.report()) if self.has_profile else nothing("NoProfile", "")
         return web.Response(body=json.dumps(document).encode())
 
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def answering(cls) -> AsyncIterator[Pods]:
+        """Answer at two loopback addresses that no other test on this machine has."""
+        found = cls()
+        known = profile()
+        process = os.getpid()
+        async with contextlib.AsyncExitStack() as stack:
+            for place in (1, 2):
+                address = f"127.{process >> 8 & 127}.{process & 255}.{place}"
+                monitor = Monitor(known, version="1", wall=found.now_s)
+                found.monitors[address] = monitor
+                app = web.Application()
+                app.router.add_get(PATH, functools.partial(found.answer, monitor))
+                runner = web.AppRunner(app)
+                await runner.setup()
+                stack.push_async_callback(runner.cleanup)
+                await web.TCPSite(runner, address, METRICS_PORT).start()
+            yield found
+
 
 @pytest.fixture
 async def pods() -> AsyncIterator[Pods]:
-    """Two pages, at loopback addresses that no other test on this machine has."""
-    found = Pods()
-    known = profile()
-    process = os.getpid()
-    async with contextlib.AsyncExitStack() as stack:
-        for place in (1, 2):
-            address = f"127.{process >> 8 & 127}.{process & 255}.{place}"
-            monitor = Monitor(known, version="1", wall=found.now_s)
-            found.monitors[address] = monitor
-            app = web.Application()
-            app.router.add_get(PATH, functools.partial(found.answer, monitor))
-            runner = web.AppRunner(app)
-            await runner.setup()
-            stack.push_async_callback(runner.cleanup)
-            await web.TCPSite(runner, address, METRICS_PORT).start()
+    """Two pages, at loopback addresses of their own."""
+    async with Pods.answering() as found:
         yield found
 
 

@@ -139,5 +139,5 @@ async def test_an_operator_of_one_namespace_does_not_look_outside(
     await api.create(MODEL_DEPLOYMENT, namespace, a_model())
     await revision(api, namespace, "1")
     assert operator.metrics()["fairlead_operator_model_deployments"] == 1
-    assert "status" not in await api.model(other)
+    assert (await api.model(other))["status"] == {"observedGeneration": 0}
     assert not operator.errors()

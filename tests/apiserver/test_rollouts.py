@@ -1,130 +1,21 @@
-"""Rollouts on a real API server: what exists, what status says, and what killing does to it.
-
-Deployments, Jobs and their controllers are real. Only what a node would report is played: pods,
-routers' taken documents, and what the pods count.
-"""
+"""Rollouts on a real API server: what exists, what status says, and what killing does to it."""
 
 from __future__ import annotations
 
 import datetime as dt
-import json
 from typing import Any
 
 import pytest
 
 from cluster.controlplane import ControlPlane
-from fairlead_operator.evidence.direct import Pods
-from fairlead_operator.kube.kinds import DEPLOYMENT, JOB, MODEL_DEPLOYMENT
-from fairlead_operator.reconcile.counting import Counted
-from fairlead_operator.traffic.counts import Counts, Window
-from tests.apiserver.api import JSON, Api, a_model, condition
-from tests.apiserver.kubelet import DIGEST, Kubelet
-from tests.apiserver.rig import Killed, Rig
-from tests.apiserver.routers import PlayedRouters
+from fairlead_operator.kube.kinds import DEPLOYMENT, JOB, MODEL_DEPLOYMENT, SERVICE
+from tests.apiserver.api import Api, a_model, condition
+from tests.apiserver.kubelet import DIGEST
+from tests.apiserver.rig import Killed
+from tests.apiserver.rolling import PASSED, SLOW, SPEC, cluster_of, selected_or_none
 from tests.apiserver.story import change, events, selected
-from tests.builders import later
-from tests.unit.rollout.rolling import some
 
 pytestmark = pytest.mark.apiserver
-
-STEPS = [{"weight": 10, "hold": "10s"}, {"weight": 50, "hold": "10s"}]
-SPEC: dict[str, Any] = {
-    "validation": {"enabled": True},
-    "rollout": {"steps": STEPS, "progressDeadline": "10m"},
-    "objectives": {"requestsPerSecond": 100},
-}
-PASSED = json.dumps(
-    {
-        "verdict": "Pass", "reason": "Validated", "digest": DIGEST,
-        "latencyP99Micros": 3000, "latencyP99BestMicros": 2500, "throughputRps": 400,
-    }
-)  # fmt: skip
-SLOW = json.dumps(
-    {"verdict": "Fail", "reason": "TooSlow", "message": "p99 80 ms, limit 50 ms", "digest": DIGEST}
-)
-
-
-class Cluster:
-    """One ModelDeployment, the rig that runs its passes, and time that passes when told."""
-
-    def __init__(self, api: Api, rig: Rig, kubelet: Kubelet) -> None:
-        self.api, self.rig, self.kubelet = api, rig, kubelet
-        self.routers = PlayedRouters(api, rig.namespace)
-        self.seconds = 0.0
-        self.bad = False
-        self.since: dt.datetime | None = None
-        self.asked = 0
-        rig.routers, rig.count = self.routers, self.count
-
-    async def count(
-        self, address: str, pods: Pods | None, since: dt.datetime, *, compare: bool
-    ) -> Counted | None:
-        assert address.endswith("/fraud")
-        assert not compare
-        if pods is None:
-            self.since = None
-            return None
-        self.asked += 1
-        if self.since is None or self.since < since:
-            self.since = max(since, later(self.seconds))
-        grown = int((later(self.seconds) - self.since).total_seconds() * 500)
-        mine = some(grown, errors=grown // 2 if self.bad else 0)
-        arms: dict[str, Counts] = {pods.keys[0]: some(grown), pods.keys[1]: mine}
-        window = Window(begin=self.since, end=later(self.seconds), arms=arms)
-        return Counted(window=window)
-
-    async def go(self, seconds: float = 0.0) -> JSON:
-        """Let time pass, run passes until nothing changes, and return the resource."""
-        self.seconds += seconds
-        for _ in range(8):
-            if not (await self.rig.run(later(self.seconds))).changed:
-                break
-        return await self.model()
-
-    async def model(self) -> JSON:
-        return await self.api.model(self.rig.namespace)
-
-    async def phase(self) -> str:
-        return str(((await self.model())["status"].get("rollout") or {}).get("phase", "none"))
-
-    async def first(self) -> str:
-        """Serve version 1, validated; return its revision's name."""
-        await self.api.create(MODEL_DEPLOYMENT, self.rig.namespace, a_model(**SPEC))
-        await self.go()
-        name = self.rig.revision("1")
-        await self.kubelet.tries(f"{name}-validate", 0, PASSED)
-        await self.go(6)
-        await self.kubelet.start(name)
-        await self.go(6)
-        return name
-
-    async def second(self) -> str:
-        """Ask for version 2, and let its validation pass and its pods start."""
-        await change(self.api, self.rig.namespace, version="2")
-        await self.go(1)
-        name = self.rig.revision("2")
-        await self.kubelet.tries(f"{name}-validate", 0, PASSED)
-        await self.go(6)
-        await self.kubelet.start(name)
-        await self.go(6)
-        return name
-
-    async def split(self) -> None:
-        """Let the router start and connections settle: the first step is live."""
-        await self.routers.start(self.kubelet)
-        await self.go(1)
-        await self.go(76)
-        await self.go(1)
-        await self.go(1)
-
-    async def exists(self, kind: Any, name: str) -> bool:
-        live = await self.api.get(kind, self.rig.namespace, name)
-        return live is not None and "deletionTimestamp" not in live["metadata"]
-
-
-async def cluster_of(api: Api, plane: ControlPlane, namespace: str) -> tuple[Cluster, Rig]:
-    rig = await Rig.connect(plane, namespace)
-    return Cluster(api, rig, Kubelet(api, namespace)), rig
 
 
 async def test_a_first_deployment_is_validated_before_it_has_a_pod(
@@ -229,6 +120,41 @@ async def test_a_failing_update_is_rolled_back_and_stays_so(
         assert await world.phase() == "Validating"
 
 
+async def test_successive_canaries_leave_nothing_of_each_other(
+    api: Api, plane: ControlPlane, namespace: str
+) -> None:
+    """Whoever sends requests to the address sees one and the same Service, and nothing piles up."""
+    world, rig = await cluster_of(api, plane, namespace)
+    async with rig:
+        serves = await world.first()
+        made, address = await world.children(serves), await api.get(SERVICE, namespace, "fraud")
+        before = await world.model()
+        for version, bad in (("2", True), ("3", False), ("4", True)):
+            world.bad = bad
+            name = await world.candidate(version)
+            await world.split()
+            for _ in range(12):
+                await world.go(5)
+            for _ in range(3):
+                await world.go(80)  # connections end, and pods with them
+            serves = serves if bad else name
+            assert await world.phase() == ("RolledBack" if bad else "Idle")
+            assert await selected(api, namespace) == serves
+            assert await world.children(serves) == made
+        after, live = await api.get(SERVICE, namespace, "fraud"), await world.model()
+        assert address is not None
+        assert after is not None
+        assert after["metadata"]["uid"] == address["metadata"]["uid"]
+        for field in ("clusterIP", "ports", "type"):
+            assert after["spec"][field] == address["spec"][field]
+        assert live["spec"] == {
+            **before["spec"],
+            "model": {**before["spec"]["model"], "version": "4"},
+        }
+        for field in ("labels", "annotations", "finalizers"):
+            assert live["metadata"].get(field) == before["metadata"].get(field)
+
+
 async def test_a_model_that_validation_refuses_never_gets_a_pod(
     api: Api, plane: ControlPlane, namespace: str
 ) -> None:
@@ -309,10 +235,3 @@ async def test_an_operator_killed_in_any_state_comes_to_the_same_end(
         assert [each["outcome"] for each in live["status"]["rollout"]["history"]] == [
             "Promoted", "Promoted",
         ]  # fmt: skip
-
-
-async def selected_or_none(api: Api, namespace: str) -> str | None:
-    try:
-        return await selected(api, namespace)
-    except KeyError:
-        return None  # the router has the address

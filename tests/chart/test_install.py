@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from cluster.paths import ClusterError
 from fairlead_operator.kube import kinds
 from tests.chart.conftest import label_restricted
 from tests.chart.process import OperatorProcess, items, until
-from tests.chart.rendering import CHART, NAMESPACE, helm, only, render
+from tests.chart.rendering import CHART, NAMESPACE, VARIANTS, helm, of_kind, only, render
 
 _Asked = tuple[str, str, str, str, str]
 """Namespace, group, resource, subresource and verb."""
@@ -74,6 +75,42 @@ def test_everything_that_can_be_switched_on_is_taken_by_the_api_server(plane: Co
     documents = render("-f", str(values), "--set", f"crds.install=false,{monitors}")
     body = "\n---\n".join(json.dumps(document) for document in documents)
     plane.kubectl("apply", "--dry-run=server", "-f", "-", stdin=body)
+
+
+_VIOLATES = 'violates PodSecurity "restricted'
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=lambda path: path.stem)
+def test_every_pod_of_every_variant_is_admitted_by_the_restricted_standard(
+    plane: ControlPlane, variant: Path
+) -> None:
+    documents = render("-f", str(variant))
+    templates = [d["spec"]["template"] for d in of_kind(documents, "Deployment", "StatefulSet")]
+    templates += [{"spec": pod["spec"]} for pod in of_kind(documents, "Pod")]
+    assert len(templates) == 2 + any("recorder" in d["metadata"]["name"] for d in documents)
+    pods = [_pod(template["spec"], number) for number, template in enumerate(templates)]
+    admitted = plane.kubectl(
+        "-n", NAMESPACE, "create", "--dry-run=server", "-f", "-", "-o", "name",
+        stdin="\n---\n".join(json.dumps(pod) for pod in pods),
+    )  # fmt: skip
+    assert len(admitted.split()) == len(pods)
+    for pod in pods:  # what admits them would not admit everything
+        pod["spec"].pop("securityContext")
+        with pytest.raises(ClusterError, match=_VIOLATES):
+            plane.kubectl(
+                "-n", NAMESPACE, "create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod)
+            )
+
+
+def _pod(spec: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return a pod that needs no account, claim or priority class of its own."""
+    spec = {k: v for k, v in spec.items() if k not in ("serviceAccountName", "priorityClassName")}
+    known = {volume["name"] for volume in spec.get("volumes", ())}
+    mounted = {m["name"] for each in spec["containers"] for m in each.get("volumeMounts", ())}
+    claimed = [{"name": name, "emptyDir": {}} for name in sorted(mounted - known)]
+    spec |= {"volumes": [*spec.get("volumes", ()), *claimed]}
+    meta = {"name": f"rendered-{number}"}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ import pytest
 from fairlead_recorder.cli import settings
 from fairlead_recorder.http.access import AUDIENCE
 from fairlead_recorder.http.recorder import Settings
-from tests.chart.rendering import NAMESPACE, VARIANTS, Document, of_kind, only, render
+from tests.chart.rendering import NAMESPACE, VARIANTS, Document, HelmError, of_kind, only, render
 
 _ON = ("--set", "recorder.enabled=true")
 _variants = pytest.mark.parametrize(
@@ -75,12 +75,23 @@ def test_a_database_of_ones_own_comes_from_a_secret_and_needs_no_volume() -> Non
     variant = next(path for path in VARIANTS if path.stem == "recorder-postgresql")
     documents = render("-f", str(variant))
     container = _container(documents)
-    [variable] = container["env"]
+    replica, variable = container["env"]
+    assert replica["valueFrom"]["fieldRef"]["fieldPath"].endswith("pod-index']")
+    assert _told(documents, {replica["name"]: "2"}).replica == 2
     reference = variable["valueFrom"]["secretKeyRef"]
     assert reference == {"name": "recorder-database", "key": "uri"}
     assert [mount["name"] for mount in container["volumeMounts"]] == ["tmp"]
     told = _told(documents, {variable["name"]: "postgresql://db/recorder"})
     assert told.database == "postgresql://db/recorder"
+
+
+def test_several_share_a_database_of_ones_own_and_no_file() -> None:
+    variant = next(path for path in VARIANTS if path.stem == "recorder-postgresql")
+    several = ("--set", "recorder.replicas=3")
+    assert _of(render("-f", str(variant), *several), "StatefulSet")["spec"]["replicas"] == 3
+    with pytest.raises(HelmError) as refused:
+        render(*_ON, *several)
+    assert "more than one need PostgreSQL" in str(refused.value)
 
 
 @pytest.mark.parametrize(("kept", "claims"), [("true", 1), ("false", 0)])
@@ -147,8 +158,36 @@ def test_the_operator_is_told_where_it_is_and_has_a_token_for_it() -> None:
     assert "env" not in only(render(), "Deployment")["spec"]["template"]["spec"]["containers"][0]
 
 
-def test_only_pods_reach_the_port_for_routers() -> None:
-    policy = _of(render(*_ON, "--set", "networkPolicy.enabled=true"), "NetworkPolicy")
-    by_port = {rule["ports"][0]["port"]: rule for rule in policy["spec"]["ingress"]}
-    assert by_port["exposures"]["from"] == [{"namespaceSelector": {}}]
-    assert "from" not in by_port["http"]
+_TLS = ("--set", "recorder.tls.secretName=recorder-tls")
+
+
+def test_with_a_certificate_everybody_speaks_https_to_it_and_nobody_else_has_its_key() -> None:
+    documents = render(*_ON, *_TLS, "--set", "metrics.serviceMonitor.enabled=true")
+    container = _container(documents)
+    volumes = _of(documents, "StatefulSet")["spec"]["template"]["spec"]["volumes"]
+    (mount,) = [each for each in container["volumeMounts"] if each["name"] == "tls"]
+    assert _told(documents).tls_dir == mount["mountPath"]
+    (volume,) = [each for each in volumes if each["name"] == "tls"]
+    assert volume["secret"]["secretName"] == "recorder-tls"
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["scheme"] == "HTTPS"
+    assert {p["appProtocol"] for p in _of(documents, "Service")["spec"]["ports"]} == {"https"}
+    (endpoint,) = _of(documents, "ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["scheme"] == "https"
+
+    pod = only(documents, "Deployment")["spec"]["template"]["spec"]
+    told = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
+    assert told["FAIRLEAD_RECORDER_URL"].startswith("https://")
+    (projected,) = [each["projected"] for each in pod["volumes"] if "projected" in each]
+    given = [item["key"] for each in projected["sources"] if "secret" in each
+             for item in each["secret"]["items"]]  # fmt: skip
+    assert given == ["ca.crt"]
+    (mounted,) = [m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "recorder-token"]
+    assert told["FAIRLEAD_RECORDER_CA_FILE"] == f"{mounted['mountPath']}/ca.crt"
+
+
+def test_without_one_everything_is_http() -> None:
+    documents = render(*_ON)
+    assert _told(documents).tls_dir == ""
+    assert _container(documents)["readinessProbe"]["httpGet"]["scheme"] == "HTTP"
+    assert "recorder-tls" not in str(documents)

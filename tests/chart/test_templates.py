@@ -14,7 +14,7 @@ import yaml
 from cluster.build import program
 from cluster.paths import ROOT
 from fairlead_operator import settings
-from tests.chart import schemas
+from tests.chart import monitoringschemas, schemas
 from tests.chart.rendering import (
     CHART,
     NAMESPACE,
@@ -28,7 +28,6 @@ from tests.chart.rendering import (
     template,
 )
 
-_UNKNOWN_TO_KUBERNETES = {"ServiceMonitor", "PodMonitor"}
 _variants = pytest.mark.parametrize("variant", VARIANTS, ids=lambda path: path.stem)
 
 
@@ -42,7 +41,8 @@ def _conform(text: str, version: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [
             str(program("kubeconform")), "-strict", "-summary", "-kubernetes-version", version,
-            "-schema-location", schemas.location(), "-skip", ",".join(_UNKNOWN_TO_KUBERNETES),
+            "-schema-location", schemas.location(),
+            "-schema-location", monitoringschemas.location(),
         ],
         input=text, capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -59,8 +59,8 @@ def test_every_object_fits_the_schemas_of(version: str, variant: Path) -> None:
     text = template("-f", str(variant), version=version)
     done = _conform(text, version)
     assert done.returncode == 0, done.stdout + done.stderr
-    known = [d for d in yaml.safe_load_all(text) if d and d["kind"] not in _UNKNOWN_TO_KUBERNETES]
-    assert f"Valid: {len(known)}, Invalid: 0, Errors: 0" in done.stdout
+    objects = [document for document in yaml.safe_load_all(text) if document]
+    assert f"Valid: {len(objects)}, Invalid: 0, Errors: 0" in done.stdout
 
 
 @pytest.mark.parametrize("version", schemas.VERSIONS)
@@ -112,9 +112,11 @@ def test_values_reach_the_operator_as_they_were_written() -> None:
     told = settings.from_arguments(parser.parse_args(operator_args(documents)[1:]))
     assert told.namespaces == ("a", "b")
     assert told.runtime_image == "registry.example/fairlead/runtime:7"
+    assert told.gpu_runtime_image == "registry.example/fairlead/runtime:7-cuda"
     assert told.router_image == f"registry.example/envoy@sha256:{'0123456789abcdef' * 4}"
     assert (told.lease_namespace, told.lease_name) == (NAMESPACE, "one-of-many")
     assert (told.resync_s, told.log_level) == (30.5, "debug")
+    assert (told.tracing_endpoint, told.tracing_share) == ("http://collector.tracing:4318", 0.25)
     assert (told.health_port, told.metrics_port) == (18081, 19090)
 
 
@@ -123,8 +125,9 @@ def test_defaults_are_the_operators_own() -> None:
     given = settings.from_arguments(parser.parse_args(operator_args(render())[1:]))
     alone = settings.from_arguments(parser.parse_args([]))
     for name in (
-        "namespaces", "runtime_image", "router_image", "resync_s", "drain_s",
-        "connection_age_s", "health_port", "metrics_port", "workers", "log_level",
+        "namespaces", "runtime_image", "gpu_runtime_image", "router_image", "resync_s", "drain_s",
+        "tracing_endpoint", "tracing_share", "connection_age_s", "health_port", "metrics_port",
+        "workers", "log_level",
     ):  # fmt: skip
         assert getattr(given, name) == getattr(alone, name), name
 
@@ -136,6 +139,7 @@ def test_versions_are_those_of_the_package() -> None:
     container = only(render(), "Deployment")["spec"]["template"]["spec"]["containers"][0]
     assert container["image"] == f"fairlead/operator:{package}"
     assert f"fairlead/runtime:{package}" == settings.DEFAULT_RUNTIME_IMAGE
+    assert f"fairlead/runtime:{package}-cuda" == settings.DEFAULT_GPU_RUNTIME_IMAGE
     assert f"fairlead/router:{package}" == settings.DEFAULT_ROUTER_IMAGE
 
 
@@ -170,7 +174,8 @@ def test_monitors_select_what_the_chart_makes() -> None:
     everything = next(path for path in VARIANTS if path.stem == "everything")
     documents = render("-f", str(everything))
     service = only(documents, "Service")
-    pod = only(documents, "Deployment")["spec"]["template"]
+    deployment = only(documents, "Deployment")
+    pod, name = deployment["spec"]["template"], deployment["metadata"]["name"]
     for monitor, labels, ports, field in (
         (
             only(documents, "ServiceMonitor"),
@@ -179,7 +184,7 @@ def test_monitors_select_what_the_chart_makes() -> None:
             "endpoints",
         ),
         (
-            only(documents, "PodMonitor"),
+            only(documents, "PodMonitor", name),
             pod["metadata"]["labels"],
             pod["spec"]["containers"][0]["ports"],
             "podMetricsEndpoints",
@@ -189,6 +194,7 @@ def test_monitors_select_what_the_chart_makes() -> None:
         assert monitor["spec"]["selector"]["matchLabels"].items() <= labels.items()
         endpoint = monitor["spec"][field][0]
         assert endpoint["port"] in {port["name"] for port in ports}
+        assert endpoint["honorLabels"] is True, "a resource's namespace would be the operator's"
 
 
 @pytest.mark.parametrize(("replicas", "count"), [(0, 0), (1, 0), (2, 1)])
@@ -202,9 +208,32 @@ def test_only_more_than_one_replica_has_a_disruption_budget(replicas: int, count
     [
         ("ServiceMonitor", "metrics.serviceMonitor.enabled"),
         ("PodMonitor", "metrics.podMonitor.enabled"),
+        ("PrometheusRule", "metrics.prometheusRule.enabled"),
         ("NetworkPolicy", "networkPolicy.enabled"),
     ],
 )
 def test_is_off_until_it_is_switched_on(kind: str, switch: str) -> None:
     assert of_kind(render(), kind) == []
     assert len(of_kind(render("--set", f"{switch}=true"), kind)) == 1
+
+
+@pytest.mark.parametrize(("secret", "scheme"), [("", "http"), ("operator-tls", "https")])
+def test_a_certificate_is_for_probes_scrapes_and_the_test_alike(secret: str, scheme: str) -> None:
+    documents = render(
+        "--set", f"tls.secretName={secret}", "--set", "metrics.serviceMonitor.enabled=true",
+        "--set", "metrics.podMonitor.enabled=true",
+    )  # fmt: skip
+    pod = only(documents, "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    told = settings.from_arguments(_parser().parse_args(container["args"][1:]))
+    mounts = [each["mountPath"] for each in container["volumeMounts"] if each["name"] == "tls"]
+    assert mounts == ([told.tls_dir] if secret else [])
+    assert bool(told.tls_dir) is bool(secret)
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["scheme"] == scheme.upper()
+    assert {port["appProtocol"] for port in only(documents, "Service")["spec"]["ports"]} == {scheme}
+    (endpoint,) = only(documents, "ServiceMonitor")["spec"]["endpoints"]
+    (other,) = only(documents, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert endpoint["scheme"] == other["scheme"] == scheme
+    (test,) = of_kind(documents, "Pod")
+    assert f'url = "{scheme}://' in test["spec"]["containers"][0]["args"][0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,10 @@ from tests.e2e.world import JSONObject, World, until
 
 PACED = Path(__file__).with_name("paced.py")
 RATE = 4.0
-"""Requests a second of each of the four clients: 16 in all."""
-KINDS = ("new", "kept", "grpc", "grpc-new")
+"""Requests a second of each of the five clients: 20 in all."""
+KINDS = ("new", "kept", "http2", "grpc", "grpc-new")
+NAMES = tuple(f"u{number}" for number in range(400))
+"""Whose requests the clients send."""
 USERS = {"header": "x-user-id", "salt": "s"}
 _MODEL = {"1": "one", "2": "two"}
 Answer = dict[str, Any]
@@ -145,7 +147,11 @@ class Address:
 
     @contextmanager
     def clients(
-        self, seconds: float, rate: float = RATE, kinds: tuple[str, ...] = KINDS
+        self,
+        seconds: float,
+        rate: float = RATE,
+        kinds: tuple[str, ...] = KINDS,
+        users: Sequence[str] = NAMES,
     ) -> Iterator[list[Answer]]:
         """Send paced requests from inside the cluster meanwhile.
 
@@ -153,6 +159,7 @@ class Address:
             seconds: The longest time.
             rate: Requests a second of each client.
             kinds: Which clients.
+            users: Whose requests they send, round and round.
 
         Yields:
             A list that holds every answer after the end.
@@ -162,7 +169,7 @@ class Address:
         world.script("paced", PACED.read_text())
         command = [
             "python3", "/script/main.py", host, self.name, str(rate), str(seconds),
-            json.dumps(self._features), *kinds,
+            json.dumps(self._features), json.dumps(users), *kinds,
         ]  # fmt: skip
         world.apply(world.pod(pod, command, world.images["runtime"], script="paced"))
         until(f"{pod} sends", lambda: '"version"' in world.log(pod, 8))

@@ -9,8 +9,10 @@ import numpy.typing as npt
 import pytest
 
 from cluster import provider, release
-from tests.e2e.conftest import VALUES
+from tests.e2e import sharing
 from tests.e2e.world import EXAMPLES, World, condition, until
+
+pytestmark = pytest.mark.alone
 
 _ONE = EXAMPLES / "breast-cancer" / "model.onnx"
 _TWO = EXAMPLES / "breast-cancer" / "2" / "model.onnx"
@@ -82,7 +84,7 @@ def test_an_upgrade_of_the_operator_restarts_no_model(world: World) -> None:
     status = live["status"]
     try:
         others = ("operator.connectionAgeSeconds=9", "runtimeImage=localhost/fairlead/other:9")
-        release.install(world.cluster, *VALUES, *others, names=world.images)
+        release.install(world.cluster, *sharing.values(world.cluster), *others, names=world.images)
         world.kubectl("annotate", "modeldeployment", "fraud", "team=risk")  # a pass, surely
         until("the new operator looked", lambda: _led(world))
         assert [pod["metadata"]["uid"] for pod in world.all("pods")] == before
@@ -90,7 +92,7 @@ def test_an_upgrade_of_the_operator_restarts_no_model(world: World) -> None:
         assert after["status"]["revisions"][0]["image"] == status["revisions"][0]["image"]
         assert condition(after, "Ready")["status"] == "True"
     finally:
-        release.install(world.cluster, *VALUES, names=world.images)
+        release.install(world.cluster, *sharing.values(world.cluster), names=world.images)
 
 
 def _led(world: World) -> bool:

@@ -2,110 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from cluster import build
-from fairlead_operator.api.times import instant
-from tests import models
-from tests.e2e.world import JSONObject, World, condition, until
-
-RATE = 10.0
-"""Requests a second of each client; four are the 40 of which half go to the candidate."""
-GATES = {
-    "minRequests": 20,
-    "maxErrorBasisPoints": 500,
-    "maxNonFiniteBasisPoints": 500,
-    "maxLatencyIncreasePercent": 1000,  # this machine has two cores for everything
-}
-ROLLOUT: JSONObject = {"steps": [{"weight": 50, "hold": "15s"}], "gates": GATES}
-_NOWHERE = 2**62
-"""Bytes that no machine has: the request fails, and nothing else."""
-
-
-class Deployment:
-    """`fraud`, with a table as its model, and whoever asks it."""
-
-    def __init__(self, world: World, folder: Path) -> None:
-        self.world, self.folder = world, folder
-
-    def model(self, name: str, **how: Any) -> None:
-        """Make a ConfigMap with a table."""
-        self.world.model_file(name, models.table(self.folder / f"{name}.onnx", **how))
-
-    def deploy(self, version: str, model: str, **spec: Any) -> None:
-        """Ask for a version."""
-        where = {"uri": f"configmap://{model}/model.onnx", "version": version}
-        more = {"validation": {"enabled": True}, "rollout": ROLLOUT, **spec}
-        self.world.deploy("fraud", where, **more)
-
-    def live(self) -> JSONObject:
-        return self.world.get("modeldeployment", "fraud")
-
-    def first(self, **spec: Any) -> None:
-        """Serve version 1."""
-        self.model("one")
-        self.deploy("1", "one", **spec)
-        self.world.ready("fraud", version="1")
-
-    def outcomes(self) -> list[str]:
-        rollout = self.live()["status"].get("rollout") or {}
-        return [each["outcome"] for each in rollout.get("history") or ()]
-
-    def ended(self, count: int, patience_s: float = 240) -> str:
-        """Wait until so many rollouts have ended; return how the last one did."""
-        found = until(
-            f"{count} rollouts have ended",
-            lambda: each if len(each := self.outcomes()) >= count else None,
-            patience_s,
-        )
-        return found[-1]
-
-    @contextlib.contextmanager
-    def asked(self, *indices: int, count: int = 2) -> Iterator[list[Any]]:
-        """Let clients ask for each of these indices meanwhile."""
-        answers: list[Any] = []
-        with contextlib.ExitStack() as stack:
-            lists = [
-                stack.enter_context(
-                    self.world.client("fraud", [index], seconds=600, suffix=f"{index}-{each}")
-                )
-                for index in indices
-                for each in range(count)
-            ]
-            yield answers
-        for each in lists:
-            answers += each
-
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[Path]:
-        """Write what `kubectl get modeldeployments -w` prints meanwhile into a file."""
-        path = self.folder / "watch.txt"
-        command = [
-            str(build.program("kubectl")), "--kubeconfig", str(self.world.cluster.kubeconfig),
-            "-n", self.world.namespace, "get", "modeldeployments", "-w",
-        ]  # fmt: skip
-        with path.open("w") as out:
-            process = subprocess.Popen(command, stdout=out)
-            try:
-                yield path
-            finally:
-                process.terminate()
-                process.wait(10)
-
-
-@pytest.fixture
-def deployment(world: World, tmp_path: Path) -> Deployment:
-    return Deployment(world, tmp_path)
-
-
-def failures(answers: list[Any]) -> list[Any]:
-    return [answer for answer in answers if "error" in answer]
+from tests.e2e.rollouts import NOWHERE, ROLLOUT, Deployment, failures
+from tests.e2e.world import condition
 
 
 def test_a_good_update_is_promoted_and_no_request_fails(deployment: Deployment) -> None:
@@ -125,11 +25,10 @@ def test_a_good_update_is_promoted_and_no_request_fails(deployment: Deployment) 
 def test_a_candidate_of_which_half_fails_has_no_traffic_after_fifteen_seconds(
     deployment: Deployment,
 ) -> None:
-    """20 requests a second on the candidate; the default gates, but for what is not judged here."""
-    gates = {"ignore": ["LatencyIncrease"]}
-    rollout = {"steps": [{"weight": 50, "hold": "2m"}], "gates": gates}
+    """20 requests a second on the candidate, half of which fail; the default gates."""
+    rollout = {"steps": [{"weight": 50, "hold": "2m"}]}
     deployment.first(rollout=rollout)
-    deployment.model("broken", bytes_above=_NOWHERE)
+    deployment.model("broken", bytes_above=NOWHERE)
     with deployment.asked(1, 3) as answers, deployment.watched() as story:
         deployment.deploy("2", "broken", rollout=rollout)
         assert deployment.ended(2) == "GateFailed"
@@ -166,32 +65,6 @@ def test_a_model_that_is_wrong_on_golden_examples_gets_no_request(deployment: De
     assert {answer["version"] for answer in answers} == {"1"}
     message = condition(deployment.live(), "Ready")["message"]
     assert "ExamplesDiffer" in message
-
-
-@pytest.mark.slow
-def test_a_model_that_is_too_slow_is_refused_with_the_figure(deployment: Deployment) -> None:
-    deployment.first(objectives={"maxLatencyMs": 5})
-    path = models.slow(deployment.folder / "slow.onnx", rounds=3000, size=64)
-    deployment.world.model_file("slow", path)
-    deployment.deploy("2", "slow", objectives={"maxLatencyMs": 5})
-    assert deployment.ended(2) == "ValidationFailed"
-    message = condition(deployment.live(), "Ready")["message"]
-    assert "TooSlow: p99 " in message
-    assert "limit 5 ms" in message
-
-
-@pytest.mark.slow
-def test_a_candidate_that_runs_out_of_memory_is_rolled_back(deployment: Deployment) -> None:
-    runtime = {"resources": {"limits": {"memory": "400Mi"}}}
-    deployment.first(runtime=runtime)
-    deployment.model("hungry", bytes_above=10**9)
-    with deployment.asked(1, count=2), deployment.asked(2, count=1):
-        deployment.deploy("2", "hungry", runtime=runtime)
-        assert deployment.ended(2) == "GateFailed"
-    message = condition(deployment.live(), "Ready")["message"]
-    assert "OutOfMemory" in message or "Errors" in message or "Restarts" in message
-    ended = deployment.live()["status"]["rollout"]["history"][-1]
-    assert instant(ended["endedAt"]) >= instant(ended["startedAt"])
 
 
 @pytest.mark.slow

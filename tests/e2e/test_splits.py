@@ -16,7 +16,7 @@ def test_a_cycle_through_a_split_loses_no_request(address: Address) -> None:
         until("the loser is gone", lambda: len(address.world.all("deployments")) == 1)
     assert failed(answers) == []
     seen = check_shares(answers, address.windows)
-    assert len(seen) == 4, f"kinds of clients that were there in a split: {seen}"
+    assert len(seen) == 5, f"kinds of clients that were there in a split: {seen}"
     live = address.live()
     assert condition(live, "Ready")["status"] == "True"
     assert "traffic" not in live["status"]

@@ -12,12 +12,12 @@ from cluster import provider, release
 from cluster.node import Node
 from fairlead_operator.traffic.states import State
 from fairlead_runtime.contract import assignment
-from tests.e2e.conftest import VALUES
-from tests.e2e.splits import USERS, Address, check_shares, failed
+from tests.e2e import sharing
+from tests.e2e.splits import KINDS, USERS, Address, check_shares, failed
 from tests.e2e.world import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(2_400)]
-_CLIENTS = 4
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(2_400, func_only=True)]
+_CLIENTS = len(KINDS)
 """Each has one request in flight at most: so many may fail with a pod that is killed."""
 
 
@@ -182,7 +182,7 @@ def test_cycles_with_the_ages_of_real_life_lose_no_request(address: Address) -> 
             for winner in "21":
                 address.cycle(winner, hold_s=20)
     finally:
-        release.install(world.cluster, *VALUES, names=world.images)
+        release.install(world.cluster, *sharing.values(world.cluster), names=world.images)
     assert failed(answers) == []
     check_shares(answers, address.windows)
     _tell(address)

@@ -121,18 +121,29 @@ class World:
         Yields:
             A list that holds every answer after the end.
         """
-        pod = f"client-{name}-{suffix}".rstrip("-")
         host = f"{name}.{self.namespace}.svc"
         body = json.dumps({"features": features})
         self.script("client", CLIENT.read_text())
         command = ["python3", "/script/main.py", host, str(RATE), str(seconds), body]
-        self.apply(self.pod(pod, command, self.images["runtime"], script="client"))
+        pod = f"client-{name}-{suffix}".rstrip("-")
+        with self.sending(pod, command, script="client") as answers:
+            yield answers
+
+    @contextmanager
+    def sending(self, pod: str, command: list[str], *, script: str) -> Iterator[list[Any]]:
+        """Let a pod send requests meanwhile, which prints a line of JSON for each answer.
+
+        Yields:
+            A list that holds every answer after the end.
+        """
+        self.apply(self.pod(pod, command, self.images["runtime"], script=script))
         until(f"{pod} sends", lambda: '"version"' in self.log(pod, 3))
         answers: list[Any] = []
         try:
             yield answers
         finally:
-            self.kubectl("exec", pod, "--", "sh", "-c", "kill -TERM 1")
+            if '"done"' not in self.log(pod, 1):
+                self.kubectl("exec", pod, "--", "sh", "-c", "kill -TERM 1")
             until(f"{pod} ends", lambda: '"done"' in self.log(pod, 1))
             lines = self.log(pod).splitlines()
             answers += [json.loads(line) for line in lines if "number" in line]
@@ -145,14 +156,14 @@ class World:
         except ClusterError:
             return ""
 
-    def script(self, name: str, text: str) -> None:
-        """Make a ConfigMap with a Python program."""
+    def script(self, name: str, text: str, **files: str) -> None:
+        """Make a ConfigMap with a Python program, and with files that it reads."""
         self.apply(
             {
                 "apiVersion": "v1",
                 "kind": "ConfigMap",
                 "metadata": {"name": name, "namespace": self.namespace},
-                "data": {"main.py": text},
+                "data": {"main.py": text, **files},
             }
         )
 

@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -150,24 +151,46 @@ def test_broken_values_are_counted_and_answered(edge: str, tmp_path: Path) -> No
         assert "Traceback" not in server.log.read_text()
 
 
+def other_model(document: Any) -> None:
+    document["model"]["digest"] = "sha256:" + "0" * 64
+
+
+def missing_feature(document: Any) -> None:
+    document["features"][1] |= {"tensor": "amount"}
+
+
+def empty_bins(document: Any) -> None:
+    document["features"][0]["counts"] = []
+
+
+def edges_that_are_nan(document: Any) -> None:
+    document["features"][0]["edges"][3] = float("nan")
+
+
+def another_format(document: Any) -> None:
+    document["schema"] = "fairlead.dev/drift-profile/v9"
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("spoil", "message"),
     [
-        pytest.param("{", "no JSON", id="no-json"),
-        pytest.param(
-            '{"schema": "fairlead.dev/drift-profile/v9"}', "make the profile", id="schema"
-        ),
-        pytest.param(None, "make it anew", id="other-model"),
+        pytest.param(None, "no JSON", id="no-json"),
+        pytest.param(another_format, "make the profile", id="schema"),
+        pytest.param(other_model, "make it anew", id="other-model"),
+        pytest.param(missing_feature, "the model has no input 'amount'", id="missing-feature"),
+        pytest.param(empty_bins, "x[0]", id="empty-bins"),
+        pytest.param(edges_that_are_nan, "a finite number, not nan", id="nan-edges"),
     ],
 )
 def test_a_profile_that_is_no_good_is_said_and_the_model_served(
-    text: str | None, message: str, tmp_path: Path
+    spoil: Callable[[Any], None] | None, message: str, tmp_path: Path
 ) -> None:
     model = profiled(tmp_path)
-    if text is None:
-        models.classifier(model, scale=2.0)
-    else:
-        (tmp_path / "profile.json").write_text(text)
+    path = tmp_path / "profile.json"
+    document = json.loads(path.read_text())
+    if spoil is not None:
+        spoil(document)
+    path.write_text("{" if spoil is None else json.dumps(document))
     inner = free_ports(1)[0]
     with served(model, tmp_path / "log", "--metrics-port", str(inner)) as server:
         ask(server, np.zeros((100, 3)))
@@ -176,6 +199,20 @@ def test_a_profile_that_is_no_good_is_said_and_the_model_served(
         assert message in found["message"]
         assert message in server.log.read_text()
         assert server.metric("model_drift_profile_refused") == 1
+
+
+def test_a_profile_that_could_not_be_had_is_said_in_the_fetchers_words(tmp_path: Path) -> None:
+    model = models.classifier(tmp_path / "model.onnx")
+    (tmp_path / "profile.problem").write_text("DownloadRefused: s3://p/profile.json is refused")
+    inner = free_ports(2)
+    asked_for = ("--profile", str(tmp_path / "profile.json"))
+    for port, more in zip(inner, ((), asked_for), strict=True):
+        flags = ("--metrics-port", str(port), *more)
+        with served(model, tmp_path / f"log{port}", *flags) as server:
+            ask(server, np.zeros((10, 3)))
+            assert page(port)["reason"] == "ProfileRefused"
+            assert "s3://p/profile.json is refused" in page(port)["message"]
+            assert server.metric("model_drift_profile_refused") == 1
 
 
 def test_without_a_profile_there_is_no_drift(tmp_path: Path) -> None:

@@ -141,6 +141,24 @@ def test_errors_have_a_status_and_the_json_of_http(stub: Any) -> None:
     assert (status, document["code"]) == (grpc.StatusCode.INVALID_ARGUMENT, "InvalidTensor")
 
 
+def test_an_arm_answers_to_the_name_of_the_address_that_it_shares(stub: Any) -> None:
+    shared = [("x-fairlead-model", "ranker")]
+    request = index(4)
+    request.model_name = "ranker"
+    response = stub.ModelInfer(request, metadata=shared)
+    np.testing.assert_allclose(response.outputs[0].contents.fp32_contents, [0.4], rtol=1e-6)
+    ready = service_pb2.ModelReadyRequest(name="ranker")
+    assert stub.ModelReady(ready, metadata=shared).ready
+    metadata = service_pb2.ModelMetadataRequest(name="ranker", version="1")
+    assert stub.ModelMetadata(metadata, metadata=shared).name == "m"
+    for name, told in (("ranker", []), ("other", shared)):
+        request.model_name = name
+        with pytest.raises(grpc.RpcError) as refused:
+            stub.ModelInfer(request, metadata=told)
+        error: Any = refused.value
+        assert error.code() is grpc.StatusCode.NOT_FOUND
+
+
 def test_a_message_that_is_none_is_the_clients_fault(picker: Grpc) -> None:
     with grpc.insecure_channel(picker.address) as channel:
         for method in ("ModelInfer", "ModelReady", "ModelMetadata"):

@@ -142,6 +142,16 @@ def test_a_crash_ends_the_process_and_the_log_says_where(counting: Served) -> No
     assert "engine/session.py" in text
 
 
+def test_a_model_that_no_processor_can_run_ends_the_process(tmp_path: Path) -> None:
+    """What the rollouts on a node crash with does crash, with this onnxruntime."""
+    model = models.table(tmp_path / "model.onnx", fatal=4)
+    with served(model, tmp_path / "log") as server:
+        assert httpx.post(url(server), json={"inputs": {"index": [1]}}).status_code == 200
+        with pytest.raises(httpx.HTTPError):
+            httpx.post(url(server), json={"inputs": {"index": [4]}}, timeout=30)
+        assert server.process.wait(40) == -signal.SIGFPE
+
+
 def test_a_run_that_finds_no_memory_fails_alone(tmp_path: Path) -> None:
     model = models.filling(tmp_path / "model.onnx")
     with served(model, tmp_path / "log") as server:

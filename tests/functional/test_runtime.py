@@ -117,6 +117,29 @@ def test_only_the_outputs_that_are_asked_for_come_back(start: Start, classifier:
     assert [output["name"] for output in reply["outputs"]] == ["label"]
 
 
+def test_an_arm_answers_to_the_name_of_the_address_that_it_shares(
+    start: Start, classifier: Path
+) -> None:
+    runtime = start(classifier).ready()
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}
+    shared = {"x-fairlead-model": "ranker"}
+    with httpx.Client(base_url=runtime.url) as client:
+        for name, headers, status in (
+            ("ranker", shared, 200),
+            ("fraud", shared, 200),
+            ("ranker", {}, 404),
+            ("ranker-large", shared, 404),
+        ):
+            path = f"/v2/models/{name}"
+            got = client.post(f"{path}/infer", json={"inputs": [tensor]}, headers=headers)
+            assert got.status_code == status, (name, headers)
+            assert client.get(path, headers=headers).status_code == status
+            got = client.get(f"{path}/versions/7/ready", headers=headers)
+            assert got.status_code == status
+        missing = client.post("/v2/models/ranker/versions/8/infer", json={}, headers=shared)
+    assert missing.status_code == 404
+
+
 def test_every_refusal_is_json_with_a_status(start: Start, classifier: Path) -> None:
     runtime = start(classifier, "--max-body-mib", "1").ready()
     with httpx.Client(base_url=runtime.url) as client:

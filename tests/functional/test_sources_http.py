@@ -48,7 +48,9 @@ def reason(tmp_path: Path) -> str:
 
 
 def ranges(store: WebStore) -> list[tuple[str | None, str | None]]:
-    return [(headers.get("Range"), headers.get("If-Range")) for _, headers in store.asked]
+    """Return what was asked for of the model."""
+    asked = [headers for path, headers in store.asked if path == PATH]
+    return [(headers.get("Range"), headers.get("If-Range")) for headers in asked]
 
 
 def test_a_truncated_answer_is_taken_up_where_it_ended(store: WebStore, tmp_path: Path) -> None:
@@ -178,6 +180,47 @@ def test_redirects_are_followed_but_credentials_stay_behind(
     assert other.asked[1][1]["Range"] == f"bytes={HALF}-"
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"], ids=["address", "name"])
+def test_a_redirect_to_a_private_address_is_refused_where_that_is_wished(
+    store: WebStore, tmp_path: Path, host: str
+) -> None:
+    """A name is judged by the address that it is connected to, whatever a resolver said before."""
+    store.answers["/old"] = [
+        status(302, Location=f"http://{host}:{store.server_port}{PATH}"),
+    ]
+    store.answers[PATH] = [whole(OLD)]
+    done = fetch(store, tmp_path, "--private-redirects", "deny", path="/old")
+    assert (done.status, reason(tmp_path)) == (1, "DownloadFailed")
+    assert "is redirected to 127.0.0.1" in done.err
+    assert [path for path, _ in store.asked] == ["/old"]
+    assert fetch(store, tmp_path, "--private-redirects", "allow", path="/old").status == 0
+    assert fetched(tmp_path) == OLD
+
+
+def test_the_uri_itself_may_be_private(store: WebStore, tmp_path: Path) -> None:
+    store.answers[PATH] = [part(OLD, HALF), whole(OLD)]
+    done = fetch(store, tmp_path, "--private-redirects", "deny")
+    assert done.status == 0, done.err
+    assert fetched(tmp_path) == OLD
+
+
+def test_a_proxy_is_asked_for_names_but_not_for_private_addresses(
+    store: WebStore, tmp_path: Path
+) -> None:
+    """The store plays the proxy: it is asked for whole URLs."""
+    store.answers["http://models.example/old"] = [status(302, Location="http://10.0.0.1/m")]
+    store.answers["http://models.example/new"] = [status(302, Location="http://cdn.example/m")]
+    store.answers["http://cdn.example/m"] = [whole(OLD)]
+    for path, expected in (("old", 1), ("new", 0)):
+        done = runtime(
+            "fetch", f"http://models.example/{path}", tmp_path / "out",
+            "--private-redirects", "deny", env={"http_proxy": store.url, "no_proxy": ""},
+        )  # fmt: skip
+        assert done.status == expected, done.err
+    assert "http://10.0.0.1/m" not in [path for path, _ in store.asked]
+    assert fetched(tmp_path) == OLD
+
+
 @pytest.mark.parametrize("goal", [PATH, "ftp://127.0.0.1/m.onnx", "file:///etc/hostname"])
 def test_a_redirect_in_a_circle_or_out_of_http_fails(
     store: WebStore, tmp_path: Path, goal: str
@@ -266,3 +309,25 @@ def test_serve_of_a_uri_serves_what_it_fetched(store: WebStore, tmp_path: Path) 
         process.terminate()
     assert answer.status_code == 200
     assert process.returncode == 0
+
+
+def test_a_profile_beside_the_model_comes_along_and_another_only_where_it_is_asked_for(
+    store: WebStore, tmp_path: Path
+) -> None:
+    def profile() -> str:
+        return (tmp_path / "out" / "profile.json").read_text()
+
+    folder = PATH.rpartition("/")[0]
+    store.answers[PATH] = [whole(OLD)]
+    store.answers[f"{folder}/profile.json"] = [whole(b'{"beside": 1}')]
+    store.answers["/other.json"] = [whole(b'{"other": 1}')]
+    assert fetch(store, tmp_path, path=f"{PATH}?signature=abc").status == 0
+    assert profile() == '{"beside": 1}'
+    assert fetch(store, tmp_path, "--profile-uri", f"{store.url}/other.json").status == 0
+    assert profile() == '{"other": 1}'
+    done = fetch(store, tmp_path, "--profile-uri", f"{store.url}/gone.json")
+    assert done.status == 0
+    found = {path.name: path.read_text(errors="replace") for path in (tmp_path / "out").iterdir()}
+    assert found.keys() == {"model.onnx", "profile.problem"}
+    assert found["profile.problem"].startswith("SourceNotFound: ")
+    assert "gone.json" in done.err

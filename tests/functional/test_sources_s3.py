@@ -316,3 +316,32 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_profile_beside_an_object_or_elsewhere_comes_along(store: Minio, tmp_path: Path) -> None:
+    secret, out = store.secret(tmp_path / "secret"), tmp_path / "out"
+    store.put("watched/fraud.onnx", b"\x08graph")
+    store.put("watched/profile.json", b'{"beside": 1}')
+    store.put("profiles/fraud.json", b'{"other": 1}')
+    uri = "s3://models/watched/fraud.onnx"
+    assert fetch(uri, out, secret).status == 0
+    assert (out / "profile.json").read_bytes() == b'{"beside": 1}'
+    assert fetch(uri, out, secret, "--profile-uri", "s3://models/profiles/fraud.json").status == 0
+    assert (out / "profile.json").read_bytes() == b'{"other": 1}'
+    assert fetch(uri, out, secret, "--profile-uri", "s3://models/profiles").status == 0
+    assert not (out / "profile.json").exists()
+    assert (out / "profile.problem").read_text().startswith("SourceNotFound: ")
+
+
+def test_golden_examples_in_a_bucket_are_reproduced(store: Minio, tmp_path: Path) -> None:
+    model = models.classifier(tmp_path / "model.onnx")
+    golden = {"inputs": {"x": [[0.0, 0.0, 0.0]]}, "outputs": {"probabilities": [[0.5, 0.5]]}}
+    store.put("golden/examples.json", json.dumps(golden).encode())
+    where = ("--examples", "s3://models/golden/examples.json")
+    secret = ("--secret-dir", str(store.secret(tmp_path / "secret")))
+    done = runtime("validate", model, "--round-runs", "5", *where, *secret)
+    assert done.status == 0, done.err
+    assert "1 rows reproduced in probabilities" in done.out
+    golden["outputs"]["probabilities"] = [[0.4, 0.6]]
+    store.put("golden/examples.json", json.dumps(golden).encode())
+    assert runtime("validate", model, "--round-runs", "5", *where, *secret).status == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from tests import models
 from tests.command import Ended, runtime
+from tests.webstore import Answer, WebStore, status, whole
 
 QUICK = ("--round-runs", "5")
 
@@ -182,4 +184,60 @@ def test_what_is_wrong_around_the_model_is_not_its_fault(
     done, report = validate(classifier, flag, tmp_path / name, log=tmp_path / "log")
     assert done.status == 1
     assert report["reason"] == reason
+    assert "verdict" not in report
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in ort.get_available_providers(), reason="CUDA is there"
+)
+def test_a_model_for_a_gpu_is_not_judged_on_a_cpu_unless_that_will_do(classifier: Path) -> None:
+    env = {"FAIRLEAD_PROVIDER": "cuda", "FAIRLEAD_PROVIDER_FALLBACK": "off"}
+    done = runtime("validate", classifier, *QUICK, env=env)
+    assert done.status == 1, "the model is blamed"
+    assert "ProviderUnavailable: CUDA was asked for" in done.err
+    del env["FAIRLEAD_PROVIDER_FALLBACK"]
+    assert runtime("validate", classifier, *QUICK, env=env).status == 0
+
+
+@pytest.fixture
+def store() -> Iterator[WebStore]:
+    server = WebStore()
+    yield server
+    server.close()
+
+
+def test_examples_are_fetched_with_the_credentials_of_a_secret(
+    classifier: Path, golden: Path, store: WebStore, tmp_path: Path
+) -> None:
+    store.answers["/golden.npz"] = [whole(golden.read_bytes())]
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "token").write_text("abc")
+    uri = f"{store.url}/golden.npz?v=1"
+    where = ("--examples", uri, "--secret-dir", str(secret))
+    done, report = validate(classifier, *where, log=tmp_path / "log")
+    assert done.status == 0, done.err
+    assert store.asked[-1][1]["Authorization"] == "Bearer abc"
+    other = models.classifier(tmp_path / "other.onnx", scale=1.5)
+    done, report = validate(other, *where, log=tmp_path / "log")
+    refused(done, report, "ExamplesDiffer")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (status(404), "SourceNotFound"),
+        (status(401), "DownloadRefused"),
+        (whole(b"0" * ((48 << 20) + 1)), "ModelTooLarge"),
+    ],
+    ids=["missing", "refused", "too large"],
+)
+def test_examples_that_cannot_be_fetched_blame_no_model(
+    classifier: Path, store: WebStore, tmp_path: Path, answer: Answer, reason: str
+) -> None:
+    store.answers["/golden.npz"] = [answer]
+    uri = f"{store.url}/golden.npz"
+    done, report = validate(classifier, "--examples", uri, log=tmp_path / "log")
+    assert (done.status, report["reason"]) == (1, reason)
+    assert str(report["message"]).startswith("the examples: ")
     assert "verdict" not in report

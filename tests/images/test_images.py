@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import re
 import tarfile
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
-from cluster import images
+from cluster import images, sbom
+from cluster.paths import ROOT
 
 _COMPILERS = r"gcc|g\+\+|cc|c\+\+|clang|make|ld|as|rustc|go"
 _TOOLS = re.compile(rf"(^|/)(bin/({_COMPILERS})(-\d+)?|cc1|cc1plus)$")
@@ -20,10 +24,11 @@ _CACHES = re.compile(r"(^|/)(\.cache/|var/lib/apt/lists/.*Packages|.*\.deb$|whee
 
 @dataclass(frozen=True)
 class Image:
-    """One image: its configuration and the names of its files."""
+    """One image: its configuration, the names of its files, and what it says it is made of."""
 
     config: dict[str, Any]
     files: frozenset[str]
+    bom: str
 
     def has(self, package: str) -> bool:
         """Whether a Python package is in it."""
@@ -35,11 +40,17 @@ def read(archive: Path) -> Image:
         manifest = json.load(outer.extractfile("manifest.json") or pytest.fail("no manifest"))[0]
         config = json.load(outer.extractfile(manifest["Config"]) or pytest.fail("no config"))
         names: set[str] = set()
+        bom = ""
         for layer in manifest["Layers"]:
             inner = outer.extractfile(layer)
             with tarfile.open(fileobj=inner) as files:
-                names |= {each.name.removeprefix("./") for each in files}
-    return Image(config=config["config"], files=frozenset(names))
+                for each in files:
+                    name = each.name.removeprefix("./")
+                    names.add(name)
+                    if name == sbom.PATH.lstrip("/"):
+                        content = files.extractfile(each) or pytest.fail(f"{name} is no file")
+                        bom = content.read().decode()
+    return Image(config=config["config"], files=frozenset(names), bom=bom)
 
 
 @pytest.fixture(scope="session", params=images.NAMES)
@@ -73,9 +84,59 @@ def test_it_has_a_health_check_and_starts_its_own_program(
 
 def test_it_says_what_it_is(image: tuple[str, Image]) -> None:
     name, found = image
-    labels = found.config["Labels"]
-    assert labels["org.opencontainers.image.title"] == f"fairlead-{name}"
-    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    said = {
+        label.removeprefix("org.opencontainers.image."): value
+        for label, value in found.config["Labels"].items()
+    }
+    package = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert said["title"] == f"fairlead-{name}"
+    assert said["licenses"] == package["license"]
+    assert said["version"] == package["version"]
+    assert all(said[label] for label in ("description", "vendor", "base.name"))
+
+
+def test_it_carries_a_list_of_what_it_is_made_of(image: tuple[str, Image]) -> None:
+    name, found = image
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(found.bom) is None
+    document = json.loads(found.bom)
+    assert document["metadata"]["component"]["name"] == f"fairlead-{name}"
+    listed = {each["purl"].partition("?")[0] for each in document["components"] if "purl" in each}
+    debian = {purl.rpartition("/")[2].partition("@")[0] for purl in listed if "pkg:deb/" in purl}
+    assert "libc6" in debian
+    for each in document["components"]:
+        assert each["type"] == "file" or "distro=debian-" in each["purl"] or "pypi" in each["purl"]
+
+
+def test_the_list_names_every_python_package_and_every_pin(
+    python_image: tuple[str, Image],
+) -> None:
+    name, found = python_image
+    listed = {
+        each["purl"].removeprefix("pkg:pypi/")
+        for each in json.loads(found.bom)["components"]
+        if each["purl"].startswith("pkg:pypi/")
+    }
+    installed = {
+        path.split("/")[-2].removesuffix(".dist-info")
+        for path in found.files
+        if path.endswith(".dist-info/METADATA")
+    }
+    assert installed
+    assert {_canonical(each.replace("-", "@")) for each in installed} <= {
+        _canonical(each) for each in listed
+    }
+    text = (ROOT / f"requirements/{name}.txt").read_text()
+    pins = re.findall(r"^([\w.-]+)(?:\[.*\])?==(\S+) \\\\$", text, re.MULTILINE)
+    assert len(pins) > 5
+    assert {_canonical(f"{package}@{version}") for package, version in pins} <= {
+        _canonical(each) for each in listed
+    }
+
+
+def _canonical(package: str) -> str:
+    """Return `name@version` with the name as package indexes compare it."""
+    name, _, version = package.partition("@")
+    return f"{re.sub(r'[-_.]+', '-', name).lower()}@{version}"
 
 
 def test_it_has_neither_compiler_nor_cache(image: tuple[str, Image]) -> None:

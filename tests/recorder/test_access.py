@@ -135,6 +135,24 @@ def test_without_a_token_for_this_audience_nobody_writes_and_everybody_reads(
     assert served.summary()["name"] == served.name
 
 
+def test_a_models_pods_and_applications_write_for_their_own_namespace_only(
+    plane: ControlPlane, served: Recorder, operator: dict[str, str]
+) -> None:
+    path = f"/v1/modeldeployments/shop/{served.name}"
+    truth = {"outcomes": [{"requestId": "r", "outcome": 1}]}
+    web, other = bearer(plane, "shop", "web"), bearer(plane, "bank", "web")
+    assert served.put(path, {"uid": served.uid}, **web).status_code == 403
+    assert served.put(path, {"uid": served.uid}, **operator).status_code == 200
+    for headers, status in ((web, 200), (other, 403), ({}, 401)):
+        assert served.post(f"{path}/outcomes", truth, **headers).status_code == status
+        sent = httpx.post(
+            f"{served.url}{path}/predictions", content=b"[]", trust_env=False,
+            headers={"content-type": "application/cloudevents-batch+json", **headers},
+        )  # fmt: skip
+        assert sent.status_code == status
+    assert served.get(f"{path}/performance")["revisions"] == {}
+
+
 def test_schemathesis_finds_nothing(
     served: Recorder, operator: dict[str, str], tmp_path: Path
 ) -> None:

@@ -104,6 +104,22 @@ def test_a_key_that_says_something_else_is_named_and_not_counted(session: Sessio
     assert moments(found, "control").total + moments(found, "bigger").total == 5 * SCALE
 
 
+def test_odd_users_and_keys_are_kept_as_they_are(session: Session) -> None:
+    odd = [
+        "a b", 'say "hi"', "back\\slash", "{1,2}", "NULL", "null", "\\x41", "Zoë", "a,b", "%s", "?",
+        "'", "line\nbreak", "\\",
+    ]  # fmt: skip
+    experiment = register(session, a_definition())
+    assert expose(session, experiment, odd).new == len(odd)
+    for _ in range(2):
+        taken = record(session, experiment, *(paid(unit, 2, f"key {unit}") for unit in odd))
+    assert (taken.accepted, taken.duplicates, taken.conflicts) == (0, len(odd), [])
+    assert {unit for (unit,) in session.rows("SELECT unit FROM unit")} == set(odd)
+    assert {key for (key,) in session.rows("SELECT key FROM outcome")} == {f"key {u}" for u in odd}
+    found = read(session, experiment)
+    assert sum(moments(found, arm).total for arm in ("control", "bigger")) == 2 * SCALE * len(odd)
+
+
 def test_a_key_is_of_its_metric(session: Session) -> None:
     experiment = register(session, a_definition())
     expose(session, experiment, UNITS)

@@ -38,7 +38,15 @@ def free_ports(count: int) -> list[int]:
 class Envoy:
     """One router."""
 
-    def __init__(self, folder: Path, name_server_port: int, *, recorder: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name_server_port: int,
+        *,
+        recorder: str | None = None,
+        recorder_ca: str = "",
+        collector: str | None = None,
+    ) -> None:
         http, grpc, metrics, admin = free_ports(4)
         self.mount = folder / "mount"
         self.mount.mkdir(parents=True)
@@ -53,6 +61,8 @@ class Envoy:
             admin_port=admin,
             timeout_s=10,
             recorder=recorder,
+            recorder_ca=recorder_ca,
+            collector=collector,
         )
         self._file = folder / "bootstrap.json"
         document = json.loads(documents.bootstrap_file(self.settings))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -28,8 +29,8 @@ class Prometheus:
         return f"http://127.0.0.1:{self._port}"
 
     async def start(self, targets: Mapping[str, tuple[str, str]]) -> None:
-        """Scrape each pod's `host:port` and path; JSON is YAML too."""
-        jobs = [
+        """Scrape each pod's `host:port` and path."""
+        jobs: list[dict[str, Any]] = [
             {
                 "job_name": pod,
                 "metrics_path": path,
@@ -37,9 +38,16 @@ class Prometheus:
             }
             for pod, (host, path) in targets.items()
         ]
-        every = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+        await self.start_jobs(jobs)
+
+    async def start_jobs(self, jobs: Sequence[Mapping[str, Any]], *rules: Path) -> None:
+        """Scrape by these jobs every second, and judge by these rules; JSON is YAML too."""
+        every = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
         config = self._folder / "prometheus.yml"
-        config.write_text(json.dumps({"global": every, "scrape_configs": jobs}))
+        document = {
+            "global": every, "scrape_configs": jobs, "rule_files": [str(path) for path in rules],
+        }  # fmt: skip
+        config.write_text(json.dumps(document))
         program = shutil.which("prometheus") or str(build.program("prometheus"))
         with (self._folder / "log").open("wb") as log:
             self._process = await asyncio.create_subprocess_exec(
@@ -56,6 +64,13 @@ class Prometheus:
                 except httpx.TransportError:
                     pass
                 await asyncio.sleep(0.1)
+
+    async def api(self, path: str, **query: str) -> Any:
+        """Return the data of an answer of its API."""
+        async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+            answer = (await client.get(f"{self.url}/api/v1/{path}", params=query)).json()
+        assert answer["status"] == "success", answer
+        return answer["data"]
 
     async def stop(self) -> None:
         if self._process and self._process.returncode is None:

@@ -21,6 +21,7 @@ class ModelProcess:
         self.restarts = 0
         self._model, self._log = model, folder / f"{name}.log"
         self._ports: tuple[int, int, int] = (0, 0, 0)
+        self._flags: tuple[str, ...] = ()
         self._created = dt.datetime.now(dt.UTC)
         self._process: asyncio.subprocess.Process | None = None
 
@@ -37,14 +38,15 @@ class ModelProcess:
             port=self._ports[2],
         )
 
-    async def start(self, http: int, grpc: int, metrics: int) -> None:
+    async def start(self, http: int, grpc: int, metrics: int, *flags: str) -> None:
         """Serve, and return once it is ready."""
-        self._ports = (http, grpc, metrics)
+        self._ports, self._flags = (http, grpc, metrics), flags
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "fairlead_runtime.cli", "serve", str(self._model),
                 "--model-name", "m", "--host", self.host, "--http-port", str(http),
                 "--grpc-port", str(grpc), "--metrics-port", str(metrics), "--threads", "1",
+                *flags,
                 stdout=log, stderr=asyncio.subprocess.STDOUT, env=dict(os.environ),
             )  # fmt: skip
         async with asyncio.timeout(60), httpx.AsyncClient(trust_env=False) as client:
@@ -68,4 +70,4 @@ class ModelProcess:
         """End at once and begin anew, as a container does."""
         await self.kill()
         self.restarts += 1
-        await self.start(*self._ports)
+        await self.start(*self._ports, *self._flags)

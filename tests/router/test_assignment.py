@@ -111,6 +111,32 @@ async def test_answers_name_variant_and_experiment_whatever_the_pod_says(world: 
     assert not [name for name in response.headers if name.startswith(("x-envoy", "server"))]
 
 
+@pytest.mark.parametrize("port", ["http", "grpc"])
+async def test_a_pod_is_told_which_variant_it_is_also_where_it_stands_in_for_another(
+    world: World, port: str
+) -> None:
+    control, bigger = await world.arm("control"), await world.arm("bigger")
+    await world.route(a_split(control, bigger, control=0, bigger=10_000))
+    url = world.envoy.url if port == "http" else world.envoy.grpc_url
+    forged = dict.fromkeys((names.VARIANT_HEADER, names.EXPERIMENT_HEADER, "x-fairlead-model"), "x")
+    async with a_client(http2=port == "grpc") as client:
+
+        async def told() -> tuple[str, str, str, str]:
+            response = await ask(client, url, "alice", **forged)
+            got = response.json()["headers"]
+            return (
+                arm_of(response),
+                got[names.VARIANT_HEADER],
+                got[names.EXPERIMENT_HEADER],
+                got[names.MODEL_HEADER],
+            )
+
+        assert await told() == ("bigger", "bigger", "checkout", "fraud")
+        for pod in world.pods["bigger"]:
+            await pod.kill()
+        assert await told() == ("control", "control", "checkout", "fraud")
+
+
 @pytest.mark.parametrize(("port", "spoken"), [("http", "HTTP/1.1"), ("grpc", "HTTP/2")])
 async def test_clients_of_both_versions_reach_pods_that_speak_one(
     world: World, port: str, spoken: str

@@ -27,9 +27,17 @@ class World:
         assert self._envoy is not None
         return self._envoy
 
-    async def begin(self, *, recorder: str | None = None) -> None:
+    async def begin(
+        self, *, recorder: str | None = None, recorder_ca: str = "", collector: str | None = None
+    ) -> None:
         await self.names.start()
-        self._envoy = Envoy(self.folder, self.names.port, recorder=recorder)
+        self._envoy = Envoy(
+            self.folder,
+            self.names.port,
+            recorder=recorder,
+            recorder_ca=recorder_ca,
+            collector=collector,
+        )
 
     async def arm(self, name: str, *, pods: int = 1) -> Arm:
         """Return a new arm with so many pods."""
@@ -41,7 +49,7 @@ class World:
         self.names.addresses[arm.host] = [pod.host for pod in made]
         return arm
 
-    async def serving(self, name: str, model: Path, *, pods: int = 1) -> Arm:
+    async def serving(self, name: str, model: Path, *flags: str, pods: int = 1) -> Arm:
         """Return a new arm with so many real runtimes that serve a model."""
         arm, third = self._new(name)
         metrics = free_ports(1)[0]
@@ -51,7 +59,7 @@ class World:
         ]
         settings = self.envoy.settings
         for each in self.models[name]:
-            await each.start(settings.http_port, settings.grpc_port, metrics)
+            await each.start(settings.http_port, settings.grpc_port, metrics, *flags)
         self.names.addresses[arm.host] = [each.host for each in self.models[name]]
         return arm
 

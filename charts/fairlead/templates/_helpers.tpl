@@ -36,6 +36,64 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: recorder
 {{- end }}
 
+{{/* What selects the pod of `helm test`: not the component `operator`, or the Service would. */}}
+{{- define "fairlead.testSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "fairlead.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: test
+{{- end }}
+
+{{/* How the operator's ports, and the recorder's, are spoken to. */}}
+{{- define "fairlead.scheme" -}}
+{{- ternary "https" "http" (not (empty .Values.tls.secretName)) }}
+{{- end }}
+
+{{- define "fairlead.recorderScheme" -}}
+{{- ternary "https" "http" (not (empty .Values.recorder.tls.secretName)) }}
+{{- end }}
+
+{{/* How a monitor scrapes: by https where there is a certificate, whose name it does not check. */}}
+{{- define "fairlead.scrapeTls" -}}
+{{- if .secret -}}
+scheme: https
+tlsConfig:
+  insecureSkipVerify: true
+{{- else -}}
+scheme: http
+{{- end }}
+{{- end }}
+
+{{/* Egress rule: names. Where they are resolved differs from cluster to cluster. */}}
+{{- define "fairlead.dnsEgress" -}}
+- ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+{{- end }}
+
+{{/* Egress rule: the API server, whose address no selector knows. */}}
+{{- define "fairlead.apiServerEgress" -}}
+- ports:
+    {{- range .Values.networkPolicy.apiServerPorts }}
+    - port: {{ int64 . }}
+      protocol: TCP
+    {{- end }}
+{{- end }}
+
+{{/* What the operator's `--network-policies` is given: who may talk to models and routers. */}}
+{{- define "fairlead.networkPolicies" -}}
+{{- $policy := .Values.networkPolicy }}
+{{- $home := dict "matchLabels" (dict "kubernetes.io/metadata.name" .Release.Namespace) }}
+{{- $operator := dict "namespaceSelector" $home "podSelector" (dict "matchLabels" (include "fairlead.selectorLabels" . | fromYaml)) }}
+{{- $told := dict "operator" (list $operator) "clientsFrom" $policy.clientsFrom "metricsFrom" $policy.metricsFrom "modelsTo" $policy.modelsTo }}
+{{- if .Values.recorder.enabled }}
+{{- $recorder := dict "namespaceSelector" $home "podSelector" (dict "matchLabels" (include "fairlead.recorderSelectorLabels" . | fromYaml)) }}
+{{- $_ := set $told "recorderTo" (list $recorder) }}
+{{- end }}
+{{- toJson $told }}
+{{- end }}
+
 {{- define "fairlead.recorderName" -}}
 {{- printf "%s-recorder" (include "fairlead.fullname" .) }}
 {{- end }}
@@ -74,6 +132,10 @@ app.kubernetes.io/component: recorder
 {{- else }}
 {{- printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
 {{- end }}
+{{- end }}
+
+{{- define "fairlead.gpuRuntimeImage" -}}
+{{- default (printf "fairlead/runtime:%s-cuda" .Chart.AppVersion) .Values.gpuRuntimeImage }}
 {{- end }}
 
 {{- define "fairlead.runtimeImage" -}}
@@ -131,6 +193,9 @@ A whole number that came through YAML is a float to Helm: `%g` and int64 print i
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [batch]
   resources: [jobs]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
   verbs: [get, list, watch, create, patch, delete]
 # Why a model is not ready: its pods say it, and the kubelet's Events on a volume that is missing.
 # A router's pod is annotated, so that its kubelet hands out a new configuration at once.

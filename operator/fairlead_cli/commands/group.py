@@ -15,6 +15,7 @@ from fairlead_cli.commands import (
     options,
     plan,
     predict,
+    report,
 )
 from fairlead_cli.commands import completion as completing
 from fairlead_cli.commands import status as showing
@@ -57,6 +58,7 @@ for _command in (
     predict.predict,
     assign.assign,
     plan.plan,
+    report.report,
     drift.drift,
     doctor.doctor,
     completing.completion,

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from fairlead_operator.api import generated
+from fairlead_operator.api.compatibility import problems
 from fairlead_operator.api.schema import structural_schema
 from fairlead_operator.api.v1alpha1 import Experiment, ModelDeployment
 
@@ -70,6 +71,8 @@ def _crd(
     for name in ("apiVersion", "kind"):
         schema["properties"][name] = {"type": "string"}
     schema["required"] = ["spec"]
+    # Else kstatus takes a resource that nobody has looked at yet for one that needs no looking at.
+    schema["properties"]["status"]["default"] = {"observedGeneration": 0}
     kind = model.__name__
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -117,6 +120,32 @@ def files() -> dict[str, str]:
     return texts
 
 
+def _compatible(folder: Path) -> int:
+    """Compare with older CRDs; a definition that is not among the present ones counts as gone.
+
+    A finding that stands in the folder's `accepted.txt` was looked at: a rule that only became
+    wider, say.
+    """
+    present = {crd["metadata"]["name"]: crd for crd in (model_deployment_crd(), experiment_crd())}
+    older = [yaml.safe_load(path.read_text()) for path in sorted(folder.glob("*.yaml"))]
+    found: list[str] = [] if older else [f"there is no CRD in {folder}"]
+    for old in older:
+        name = old["metadata"]["name"]
+        lines = problems(old, present[name]) if name in present else ["is gone"]
+        found += [f"{name}: {line}" for line in lines]
+    accepted = _accepted(folder / "accepted.txt")
+    unfounded = [f"{line} (accepted, and not so: remove it)" for line in accepted - {*found}]
+    found = [line for line in found if line not in accepted] + sorted(unfounded)
+    for line in found:
+        sys.stderr.write(f"{line}\n")
+    return 1 if found else 0
+
+
+def _accepted(path: Path) -> set[str]:
+    lines = path.read_text().splitlines() if path.is_file() else []
+    return {line for line in lines if line and not line.startswith("#")}
+
+
 def main(argv: Sequence[str]) -> int:
     """Write or check the CRDs; return the exit status."""
     parser = argparse.ArgumentParser(
@@ -125,7 +154,14 @@ def main(argv: Sequence[str]) -> int:
     )
     what = generated.add_flags(parser, "CRDs", DIRECTORIES)
     what.add_argument("--print", action="store_true", help="print them, to pipe into kubectl")
+    what.add_argument(
+        "--compatible-with", type=Path, metavar="FOLDER",
+        help="exit 1 where something that the CRDs in this folder take is refused, lost or read "
+        "otherwise by the present ones",
+    )  # fmt: skip
     args = parser.parse_args(argv)
+    if args.compatible_with is not None:
+        return _compatible(args.compatible_with)
     if args.print:
         sys.stdout.write("---\n".join(files().values()))
         return 0

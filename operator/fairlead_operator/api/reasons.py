@@ -14,6 +14,7 @@ class ConditionType(StrEnum):
     STALLED = "Stalled"
     AVAILABLE = "Available"
     DRIFTED = "Drifted"
+    DEGRADED = "Degraded"
 
 
 class Reason(StrEnum):
@@ -166,6 +167,19 @@ class Reason(StrEnum):
     DRIFTED = "Drifted", "Inputs or predictions are no longer those of the model's training."
     NO_DRIFT = "NoDrift", "Inputs and predictions are those of the model's training."
     TOO_FEW_ROWS = "TooFewRows", "Too little has been counted to judge drift."
+    ERRORS_INCREASED = (
+        "ErrorsIncreased",
+        "More predictions turn out to be wrong than the reference and spec.performance allow.",
+    )
+    AS_GOOD_AS_BEFORE = "AsGoodAsBefore", "Predictions are as often right as they were."
+    PREDICTIONS_NOT_RECORDED = (
+        "PredictionsNotRecorded",
+        "The revision records no predictions: see spec.runtime.recordPredictionsPercent.",
+    )
+    TOO_FEW_OUTCOMES = (
+        "TooFewOutcomes",
+        "Too few outcomes have met their prediction to judge the model's performance.",
+    )
     PROFILE_UNUSABLE = (
         "ProfileUnusable",
         "The pods cannot use their drift profile, or count with different ones.",

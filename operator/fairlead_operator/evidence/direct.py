@@ -155,6 +155,10 @@ class Direct:
         self._ledgers[address] = grown
         return grown
 
+    def knows(self, address: str) -> bool:
+        """Whether an address has been read, or restored, and not been forgotten."""
+        return address in self._ledgers
+
     def restore(self, address: str, ledger: Ledger) -> None:
         """Go on with a ledger that was stored, unless the address is known already."""
         self._ledgers.setdefault(address, ledger)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -28,15 +29,17 @@ class ConflictingError(RecorderError):
 class Recorder:
     """Requests to one recorder; use it as a context manager."""
 
-    def __init__(self, url: str, token_file: str = "") -> None:
+    def __init__(self, url: str, token_file: str = "", authority: str = "") -> None:
         """Say where it is.
 
         Args:
             url: Its URL, without a slash at the end.
             token_file: A file with a token, read for each request; empty for none.
+            authority: Whom its certificate is to be from (PEM); empty for those that all know.
         """
         self._url = url
         self._token_file = token_file
+        self._tls = ssl.create_default_context(cadata=authority) if authority else True
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -96,6 +99,28 @@ class Recorder:
         """
         await self._ask("DELETE", f"/v1/experiments/{namespace}/{name}?uid={uid}")
 
+    async def register_model(self, namespace: str, name: str, body: Json) -> None:
+        """Say how a model's answers are compared with their outcomes; repeating it keeps it.
+
+        Raises:
+            RecorderError: It could not be done.
+        """
+        await self._ask("PUT", f"/v1/modeldeployments/{namespace}/{name}", body)
+
+    async def performance(self, namespace: str, name: str, *, since: int = 0) -> Json:
+        """Return outcomes and errors of a model by revision and window.
+
+        Args:
+            namespace: The ModelDeployment's namespace.
+            name: Its name.
+            since: Windows that began before are left out, in seconds since 1970.
+
+        Raises:
+            RecorderError: It could not be read.
+        """
+        path = f"/v1/modeldeployments/{namespace}/{name}/performance?since={since}"
+        return await self._ask("GET", path)
+
     async def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
         session = self._session
         if session is None:
@@ -111,6 +136,7 @@ class Recorder:
                 data=None if body is None else orjson.dumps(body),
                 headers=headers,
                 allow_redirects=False,
+                ssl=self._tls,
             ) as answer:
                 content = await answer.content.read(_MOST_BYTES)
         except TimeoutError as error:

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 
+from fairlead_operator import certificate
 from fairlead_operator.evidence.direct import Direct
 from fairlead_operator.evidence.recorder import Recorder
 from fairlead_operator.evidence.scrape import Scraper
@@ -15,7 +16,7 @@ from fairlead_operator.handlers.watches import Watches
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.lease import Lease
-from fairlead_operator.reconcile import counting, drift, routers
+from fairlead_operator.reconcile import counting, drift, latency, routers
 from fairlead_operator.reconcile.experimentfacts import Facts, inputs_reader, requests_reader
 from fairlead_operator.reconcile.experiments import Experimenter
 from fairlead_operator.reconcile.loop import Loop
@@ -43,6 +44,9 @@ async def run(settings: Settings) -> None:
         cluster = open_cluster.gated(lease)
         cache, metrics = Cache(), Metrics()
         scraper = Scraper()
+        recorder = Recorder(
+            settings.recorder_url, settings.recorder_token_file, settings.recorder_ca
+        )
         reconciler = Reconciler(
             cluster,
             cache,
@@ -51,8 +55,9 @@ async def run(settings: Settings) -> None:
             routers.reader(scraper),
             drift.reader(scraper),
             counting.Counter(scraper),
+            recorder,
+            latency.reader(scraper),
         )
-        recorder = Recorder(settings.recorder_url, settings.recorder_token_file)
         facts = Facts(
             cluster,
             cache,
@@ -63,12 +68,14 @@ async def run(settings: Settings) -> None:
         experimenter = Experimenter(cluster, cache, settings, metrics, recorder, facts)
         loop = Loop(cluster, cache, reconciler, lease, settings, metrics, experimenter)
         async with (
+            certificate.served(settings.tls_dir) as tls,
             ports.serve(
                 stale=loop.stale,
                 ready=loop.ready,
                 registry=metrics.registry,
                 health_port=settings.health_port,
                 metrics_port=settings.metrics_port,
+                tls=tls,
             ),
             scraper,
             recorder,

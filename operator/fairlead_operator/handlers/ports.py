@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -17,8 +18,18 @@ async def serve(
     registry: CollectorRegistry,
     health_port: int,
     metrics_port: int,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[None]:
-    """Serve `/healthz` and `/readyz` on one port and `/metrics` on another; 0 takes none."""
+    """Serve `/healthz` and `/readyz` on one port and `/metrics` on another; 0 takes none.
+
+    Args:
+        stale: Says why the loop no longer works; None while it does.
+        ready: Whether the caches are warm.
+        registry: The metrics.
+        health_port: Port of the probes.
+        metrics_port: Port of the metrics.
+        tls: What both serve https with; None serves http.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
         why = stale()
@@ -47,7 +58,7 @@ async def serve(
                 runner = web.AppRunner(app, access_log=None)
                 await runner.setup()
                 runners.append(runner)
-                await web.TCPSite(runner, port=port).start()
+                await web.TCPSite(runner, port=port, ssl_context=tls).start()
         yield
     finally:
         for runner in runners:

@@ -47,10 +47,12 @@ EVENT = Kind("", "v1", "Event", "events")
 REPORTED_EVENT = Kind("events.k8s.io", "v1", "Event", "events")
 AUTOSCALER = Kind("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
 JOB = Kind("batch", "v1", "Job", "jobs")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 
 CHILDREN = (
+    NETWORK_POLICY,
     CONTROLLER_REVISION,
     CONFIG_MAP,
     DEPLOYMENT,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fairlead_operator.planning import names, router
+from fairlead_operator.planning import names, network, router
 from fairlead_operator.planning.podtemplate import GRPC_PORT, HTTP_PORT
 
 Manifest = dict[str, Any]
@@ -168,6 +168,44 @@ class Children:
             "unhealthyPodEvictionPolicy": "AlwaysAllow",
         }
         return self._object("policy/v1", "PodDisruptionBudget", self._name, {"spec": spec}, None)
+
+    def policies(
+        self,
+        policies: network.Policies,
+        uris: Sequence[str],
+        *,
+        recorder: str | None,
+        predictions: str,
+        examples: str | None = None,
+        routed: bool,
+        collector: str = "",
+    ) -> list[Manifest]:
+        """Return the NetworkPolicies of all pods of ours; each isolates those that it selects.
+
+        Args:
+            policies: The operator's settings.
+            uris: URIs of the models of all revisions that live, and of their profiles.
+            examples: URI of the golden examples, if there are any.
+            recorder: `host:port` of the recorder, if there is one.
+            predictions: Its URL, where predictions are sent there; empty where they are not.
+            routed: Whether there is a router.
+            collector: URL of the collector of traces, if there is one.
+        """
+        name = self._name
+        tried = [*uris, examples] if examples else uris
+        specs = {
+            name: network.models(name, policies, uris, predictions),
+            names.validation_policy_name(name): network.validation(name, policies, tried),
+        }
+        if routed:
+            specs[names.router_name(name)] = network.router(name, policies, recorder)
+        if collector:
+            for each in (name, *([names.router_name(name)] if routed else ())):
+                specs[each]["egress"].append(network.tracing(collector))
+        return [
+            self._object("networking.k8s.io/v1", "NetworkPolicy", each, {"spec": spec}, None)
+            for each, spec in specs.items()
+        ]
 
     def digest(self, revision_hash: str, digest: str) -> Manifest:
         """Return the ConfigMap that gives the resolved digest to every later pod."""

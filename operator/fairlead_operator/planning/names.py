@@ -68,6 +68,11 @@ def validation_labels(name: str, revision_hash: str) -> dict[str, str]:
     }
 
 
+def validation_policy_name(name: str) -> str:
+    """Return the name of the NetworkPolicy of a ModelDeployment's validations."""
+    return f"{name}-fl-validation"
+
+
 def router_name(name: str) -> str:
     """Return the name of the router's Deployment, its PDB and the ConfigMap of its documents."""
     return f"{name}-fl-router"

@@ -6,11 +6,12 @@ no model.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fairlead_operator.planning import names
-from fairlead_operator.planning.source import MODEL_DIR, source
+from fairlead_operator.planning import gpu, names
+from fairlead_operator.planning.source import MODEL_DIR, REDIRECTS_VARIABLE, source
+from fairlead_runtime.contract.drift_names import PROFILE_FILE
 
 HTTP_PORT = 8080
 GRPC_PORT = 9000
@@ -21,6 +22,21 @@ PRE_STOP_S = 15
 """Endpoints and proxies need a moment to forget a pod; until then it goes on answering."""
 DRAIN_S = 20
 _GRACE_S = PRE_STOP_S + DRAIN_S + 10
+_TOKEN_DIR = "/fairlead/recorder"  # noqa: S105 - a path
+_TOKEN_VOLUME: dict[str, Any] = {
+    "name": "recorder-token",
+    "projected": {
+        "sources": [
+            {
+                "serviceAccountToken": {
+                    "audience": "fairlead-recorder",
+                    "expirationSeconds": 3600,
+                    "path": "token",
+                }
+            }
+        ]
+    },
+}
 _STARTUP_PROBES = 300  # seconds that a model may take to load before the kubelet gives up
 
 
@@ -33,6 +49,9 @@ def pod_template(
     model: Mapping[str, Any],
     runtime: Mapping[str, Any],
     connection_age_s: float,
+    private_redirects: bool = True,
+    predictions: str = "",
+    tracing: tuple[str, float] = ("", 1.0),
 ) -> dict[str, Any]:
     """Return the pod template of a revision, fit for the restricted Pod Security Standard.
 
@@ -45,8 +64,16 @@ def pod_template(
         runtime: `spec.runtime` as JSON.
         connection_age_s: Age at which the server ends a connection, so that a moved address
             empties the old pods.
+        private_redirects: Whether the fetch follows a redirect to an address that is not public.
+        predictions: URL of the recorder that takes its predictions; empty for nowhere.
+        tracing: URL of a collector of traces, empty for none, and the share that is traced; a
+            variable of the same name in `spec.runtime.env` wins.
     """
     origin = source(model)
+    fetch = _fetch(name, revision_hash, image, model, origin.args, origin.mounts)
+    if not private_redirects:
+        denied = {"name": REDIRECTS_VARIABLE, "value": "deny"}
+        fetch["env"] = [*fetch.get("env", ()), denied]
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -58,12 +85,15 @@ def pod_template(
             "fsGroup": UID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "initContainers": [_fetch(name, revision_hash, image, model, origin.args, origin.mounts)],
-        "containers": [_server(name, version, image, runtime, connection_age_s)],
+        "initContainers": [fetch],
+        "containers": [
+            _server(name, version, image, model, runtime, connection_age_s, predictions, tracing)
+        ],
         "volumes": [
             {"name": "model", "emptyDir": {"sizeLimit": _size_limit(model)}},
             {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
             *origin.volumes,
+            *([_TOKEN_VOLUME] if predictions else []),
         ],
         "topologySpreadConstraints": [
             {
@@ -133,7 +163,14 @@ def _fetch(
 
 
 def _server(
-    name: str, version: str, image: str, runtime: Mapping[str, Any], connection_age_s: float
+    name: str,
+    version: str,
+    image: str,
+    model: Mapping[str, Any],
+    runtime: Mapping[str, Any],
+    connection_age_s: float,
+    predictions: str,
+    tracing: tuple[str, float],
 ) -> dict[str, Any]:
     args = [
         "serve",
@@ -153,6 +190,13 @@ def _server(
         "--max-connection-age-s",
         f"{connection_age_s:g}",
     ]
+    if model.get("profileUri"):
+        # By name, so that one that could not be had is reported; one beside the model need not be.
+        args += ["--profile", f"{MODEL_DIR}/{PROFILE_FILE}"]
+    if predictions:
+        share = int(runtime["recordPredictionsPercent"]) / 100
+        args += ["--prediction-log", predictions, "--prediction-log-share", f"{share:g}"]
+        args += ["--prediction-log-token-file", f"{_TOKEN_DIR}/token"]
     if runtime.get("threads"):
         args += ["--threads", str(runtime["threads"])]
     container: dict[str, Any] = {
@@ -176,9 +220,24 @@ def _server(
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - inside the pod
         ],
     }
-    if runtime.get("env"):
-        container["env"] = runtime["env"]
+    if predictions:
+        mount = {"name": _TOKEN_VOLUME["name"], "mountPath": _TOKEN_DIR, "readOnly": True}
+        container["volumeMounts"].append(mount)
+    environment = [*_tracing(runtime.get("env") or (), *tracing), *gpu.environment(runtime)]
+    if environment:
+        container["env"] = environment
     return container
+
+
+def _tracing(
+    given: Sequence[Mapping[str, Any]], endpoint: str, share: float
+) -> list[dict[str, str]]:
+    """Return the variables by which the runtime traces, but for those that the user has set."""
+    if not endpoint:
+        return []
+    theirs = {each["name"] for each in given}
+    ours = {"FAIRLEAD_OTLP_ENDPOINT": endpoint, "FAIRLEAD_TRACE_SHARE": f"{share:g}"}
+    return [{"name": key, "value": value} for key, value in ours.items() if key not in theirs]
 
 
 def _resources(given: Mapping[str, Any]) -> dict[str, Any]:

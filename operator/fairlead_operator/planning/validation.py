@@ -7,7 +7,13 @@ from typing import Any
 
 from fairlead_operator.api import duration
 from fairlead_operator.planning import names
-from fairlead_operator.planning.source import MODEL_DIR, scheme
+from fairlead_operator.planning.source import (
+    MODEL_DIR,
+    REDIRECTS_VARIABLE,
+    SECRET_DIR,
+    SECRET_VOLUME,
+    scheme,
+)
 
 CONTAINER = "validate"
 _EXAMPLES_DIR = "/fairlead/examples"
@@ -45,7 +51,8 @@ def job_spec(
     server = dict(next(each for each in pod["containers"] if each["name"] == "runtime"))
     for field in _SERVING_ONLY:
         server.pop(field, None)
-    volumes, mounts, examples = _examples(validation.get("examplesUri"))
+    secret = any(each["name"] == SECRET_VOLUME for each in pod.get("volumes", ()))
+    volumes, mounts, examples = _examples(validation.get("examplesUri"), secret=secret)
     server |= {
         "name": CONTAINER,
         "args": [*_args(validation, objectives, threads), *examples],
@@ -53,6 +60,15 @@ def job_spec(
         "terminationMessagePolicy": "File",
         "volumeMounts": [*server.get("volumeMounts", ()), *mounts],
     }
+    # The examples are fetched here, under the rule under which the model was.
+    denied = [
+        each
+        for init in pod.get("initContainers", ())
+        for each in init.get("env", ())
+        if each["name"] == REDIRECTS_VARIABLE
+    ]
+    if denied:
+        server["env"] = [*server.get("env", ()), *denied]
     pod |= {
         "restartPolicy": "Never",
         "containers": [server],
@@ -87,8 +103,15 @@ def _args(
     return args
 
 
-def _examples(uri: object) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
-    """Return volumes, mounts and flags for golden examples in a ConfigMap, a claim or the image."""
+def _examples(
+    uri: object, *, secret: bool
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
+    """Return volumes, mounts and flags for golden examples, wherever they are.
+
+    Args:
+        uri: `spec.validation.examplesUri`.
+        secret: Whether the pod has the model's Secret, with which they are fetched as well.
+    """
     if not uri:
         return [], [], []
     text = str(uri)
@@ -96,6 +119,11 @@ def _examples(uri: object) -> tuple[list[dict[str, Any]], list[dict[str, Any]], 
     kind = scheme(text)
     if kind == "file":
         return [], [], ["--examples", f"/{path}"]
+    if kind not in ("configmap", "pvc"):
+        if not secret:
+            return [], [], ["--examples", text]
+        mount = {"name": SECRET_VOLUME, "mountPath": SECRET_DIR, "readOnly": True}
+        return [], [mount], ["--examples", text, "--secret-dir", SECRET_DIR]
     volume: dict[str, Any] = {"name": "examples"}
     if kind == "configmap":
         volume["configMap"] = {"name": holder}

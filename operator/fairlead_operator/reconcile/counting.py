@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fairlead_operator.evidence import compared
+from fairlead_operator.evidence import compared, saved
 from fairlead_operator.evidence.compared import Comparison
 from fairlead_operator.evidence.direct import Direct, Pods, model_pod
 from fairlead_operator.evidence.routers import RouterPod
@@ -29,17 +29,25 @@ class Counted:
     Attributes:
         window: Counts of both revisions.
         mirror: Answers to copies, compared; None where nobody gets copies.
+        readings: What it was counted from, in a form for status: another operator goes on with it.
     """
 
     window: Window
     mirror: Compared | None = None
+    readings: str = ""
 
 
 class Count(Protocol):
     """Who counts an address's pods."""
 
     async def __call__(
-        self, address: str, pods: Pods | None, since: dt.datetime, *, compare: bool
+        self,
+        address: str,
+        pods: Pods | None,
+        since: dt.datetime,
+        *,
+        compare: bool,
+        readings: str = "",
     ) -> Counted | None:
         """Return what was counted since an instant.
 
@@ -48,6 +56,7 @@ class Count(Protocol):
             pods: The pods; None forgets the address.
             since: What happened before is not counted.
             compare: Whether answers to copies are compared as well.
+            readings: `Counted.readings` as status has it, for who does not know the address yet.
         """
 
 
@@ -57,6 +66,7 @@ async def nobody(
     since: dt.datetime,  # noqa: ARG001
     *,
     compare: bool,  # noqa: ARG001
+    readings: str = "",  # noqa: ARG001
 ) -> Counted | None:
     """Count nothing."""
     return None
@@ -71,7 +81,13 @@ class Counter:
         self._compared: dict[str, Comparison] = {}
 
     async def __call__(
-        self, address: str, pods: Pods | None, since: dt.datetime, *, compare: bool
+        self,
+        address: str,
+        pods: Pods | None,
+        since: dt.datetime,
+        *,
+        compare: bool,
+        readings: str = "",
     ) -> Counted | None:
         """Return what was counted since an instant."""
         if pods is None or not compare:
@@ -79,9 +95,12 @@ class Counter:
         if pods is None:
             self._direct.forget(address)
             return None
-        window = (await self._direct.read(address, pods, since)).window()
+        if not self._direct.knows(address) and (known := saved.unpack(readings)) is not None:
+            self._direct.restore(address, known)
+        ledger = await self._direct.read(address, pods, since)
+        window = ledger.window()
         mirror = await self._answers(address, pods, since, window.end) if compare else None
-        return Counted(window=window, mirror=mirror)
+        return Counted(window=window, mirror=mirror, readings=saved.pack(ledger))
 
     async def _answers(
         self, address: str, pods: Pods, since: dt.datetime, end: dt.datetime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -19,15 +20,19 @@ from fairlead_operator.rollout.drift import DriftView
 from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.rollout.revision import Revision, State
 from fairlead_operator.rollout.snapshot import Snapshot
+from fairlead_operator.stats.drift_rules import DEFAULT, Rules
 
 if TYPE_CHECKING:
     from fairlead_runtime.contract.drift_report import Report
 
 READ_EVERY_S = 60.0
+READ_IN_SPLIT_S = 5.0
+"""While a rollout is judged: what a candidate is fed wrongly should not go on for a minute."""
 _MOST_DOUBLINGS = 4
 _FORGET_AFTER_S = 3600.0
 _LOOKS = 100
-"""A rollout's windows slide, so each minute is a test of its own: alpha is shared by so many."""
+"""A rollout's windows slide by the minute, so each minute is a test of its own, which may be looked
+at as it grows: alpha is shared by so many."""
 ReadDrift = Callable[[Sequence[Target]], Awaitable[tuple[Told, ...]]]
 """Asks pods for their counts; one that cannot be asked is in the answer all the same."""
 
@@ -116,8 +121,9 @@ class DriftKeeper:
     async def compared(self, snapshot: Snapshot, now: dt.datetime) -> Snapshot:
         """Return the snapshot of a rollout that is judged, with both revisions' counts compared.
 
-        Nobody is asked unless both revisions' pods have an inner port. Where pods cannot be listed
-        or read, the comparison of a minute ago stays for the gates to judge.
+        Nobody is asked unless both revisions' pods have an inner port, and seldom where one of
+        them has no profile. Where pods cannot be listed or read, the last comparison stays for the
+        gates to judge.
         """
         if self._read is None or snapshot.evidence is None:
             return snapshot
@@ -130,39 +136,40 @@ class DriftKeeper:
         key = (str(snapshot.resource["metadata"]["uid"]), f"{stable.hash} {candidate.hash}")
         known = self._known.setdefault(key, _Known())
         known.used_at = now
-        if known.read_at is None or (now - known.read_at).total_seconds() >= READ_EVERY_S:
+        every_s = READ_EVERY_S if known.none else READ_IN_SPLIT_S
+        if known.read_at is None or (now - known.read_at).total_seconds() >= every_s:
             known.read_at = now
             with contextlib.suppress(KubeError):
-                sides = [
-                    await self._reports(self._read, snapshot, revision)
-                    for revision in (stable, candidate)
-                ]
-                known.quality = _quality(*sides, alpha=snapshot.plan.limits.alpha / _LOOKS)
+                # Both at the same moment: minutes that are not over yet are compared as well.
+                sides = await asyncio.gather(
+                    self._told(self._read, snapshot, stable),
+                    self._told(self._read, snapshot, candidate),
+                )
+                known.none = any(_nothing(side) for side in sides)
+                reports = [[each.report for each in side if each.report] for side in sides]
+                known.quality = _quality(*reports, alpha=snapshot.plan.limits.alpha / _LOOKS)
         if known.quality is None:
             return snapshot
         before = snapshot.quality or Quality()
         found = replace(before, inputs=known.quality.inputs, predictions=known.quality.predictions)
         return replace(snapshot, quality=found)
 
-    async def _reports(
+    async def _told(
         self, read: ReadDrift, snapshot: Snapshot, revision: Revision
-    ) -> list[Report]:
-        told = await read(pages.targets(await self._pods(snapshot, revision)))
-        return [each.report for each in told if each.report is not None]
-
-    async def _pods(self, snapshot: Snapshot, revision: Revision) -> list[dict[str, Any]]:
+    ) -> tuple[Told, ...]:
         selector = names.selector(snapshot.name, revision.hash)
-        return await self._cluster.list(
+        pods = await self._cluster.list(
             POD,
             snapshot.resource["metadata"]["namespace"],
             labels=",".join(f"{label}={value}" for label, value in selector.items()),
         )
+        return await read(pages.targets(pods))
 
     async def _ask(
         self, known: _Known, read: ReadDrift, snapshot: Snapshot, revision: Revision
     ) -> None:
-        told = await read(pages.targets(await self._pods(snapshot, revision)))
-        if told and all(each.reason == "NoProfile" for each in told):
+        told = await self._told(read, snapshot, revision)
+        if _nothing(told):
             known.none = True
             return
         heard = any(each.report is not None or each.reason == "ProfileRefused" for each in told)
@@ -170,7 +177,7 @@ class DriftKeeper:
             known.silent += 1
             return
         known.silent = 0
-        known.view = judged(known.view, told)
+        known.view = judged(known.view, told, snapshot.drift)
 
     def _forget(self, now: dt.datetime) -> None:
         for key, known in list(self._known.items()):
@@ -178,23 +185,28 @@ class DriftKeeper:
                 del self._known[key]
 
 
-def judged(known: DriftView | None, told: Sequence[Told]) -> DriftView:
+def judged(known: DriftView | None, told: Sequence[Told], rules: Rules = DEFAULT) -> DriftView:
     """Return what is known after pods have been read."""
     from fairlead_operator.stats import drift_watch
     from fairlead_runtime.contract.drift_counts import MergeError
 
-    view = known or DriftView(watch=drift_watch.Watch())
+    view = replace(known or DriftView(watch=drift_watch.Watch()), rules=rules)
     refused = next((each.message for each in told if each.reason == "ProfileRefused"), "")
     reports = [each.report for each in told if each.report is not None]
     if not reports:
         return replace(view, refused=refused or view.refused)
     try:
         watch = drift_watch.take(view.watch, reports)
-        if drift_watch.due(watch):
-            watch = drift_watch.look(watch, reports[0].features)
+        if drift_watch.due(watch, rules):
+            watch = drift_watch.look(watch, reports[0].features, rules)
     except MergeError as error:
         return replace(view, refused=str(error), replicas=len(reports))
-    return DriftView(watch=watch, replicas=len(reports), refused=refused)
+    return DriftView(watch=watch, replicas=len(reports), refused=refused, rules=rules)
+
+
+def _nothing(told: Sequence[Told]) -> bool:
+    """Whether pods were asked, and none of them has a profile."""
+    return bool(told) and all(each.reason == "NoProfile" for each in told)
 
 
 def _quality(

@@ -108,6 +108,7 @@ class Experimenter:
             problem = await self._register(key, uid, spec, decision.memory, now)
             if problem:
                 decision = decide(_with_recorder(snapshot, problem, snapshot.aggregates), now)
+        self._metrics.results.show(key, decision)
         new = status_module.compose(resource, snapshot, decision, now)
         changed = await self._write_status(resource, new, now)
         if changed and decision.memory.table:
@@ -184,6 +185,7 @@ class Experimenter:
         self._told.pop(key, None)
         self._counted.pop(key, None)
         self._facts.forget(key)
+        self._metrics.results.forget(key)
         if uid is not None:
             await self._end(key, uid)
             self._over.discard(uid)

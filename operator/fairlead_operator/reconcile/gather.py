@@ -9,8 +9,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from fairlead_operator.api import duration
 from fairlead_operator.api.times import instant
 from fairlead_operator.api.v1alpha1 import ModelSpec, ObjectivesSpec, RuntimeSpec, ScalingSpec
+from fairlead_operator.api.v1alpha1.drift import DriftSpec
+from fairlead_operator.api.v1alpha1.performance import PerformanceSpec
 from fairlead_operator.api.v1alpha1.rollout import RolloutSpec, ValidationSpec
 from fairlead_operator.kube.cache import Cache
 from fairlead_operator.kube.client import Cluster
@@ -26,6 +29,9 @@ from fairlead_operator.rollout.plan import Plan, parse
 from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.rollout.revision import Revision, State, from_status
 from fairlead_operator.rollout.snapshot import Finding, Resolved, Snapshot
+from fairlead_operator.rollout.watching import Watching
+from fairlead_operator.stats import drift_rules
+from fairlead_operator.stats.drift_rules import Rules
 
 _JOB_LABEL = "batch.kubernetes.io/job-name"
 """What the Job controller writes on the pods of a Job."""
@@ -77,6 +83,8 @@ async def snapshot(
         children=owned(cache, resource),
         objectives=objectives,
         plan=plan,
+        drift=_drift(spec),
+        performance=_performance(spec),
         validation_spec=validation,
         router_always=isinstance(spec, Mapping) and spec.get("router") == "Always",
         neighbours=neighbourhood.neighbours(cache, resource, others),
@@ -95,7 +103,9 @@ async def snapshot(
     counted = await _judged(cluster, first, candidate, count, now)
     if counted is not None:
         quality = Quality(mirror=counted.mirror)
-        first = dataclasses.replace(first, evidence=counted.window, quality=quality)
+        first = dataclasses.replace(
+            first, evidence=counted.window, quality=quality, readings=counted.readings
+        )
     if candidate is None:
         return first
     if rolling.validating(resource, candidate.hash, now):
@@ -140,7 +150,8 @@ async def _judged(
     models = await cluster.list(POD, meta["namespace"], labels=labels)
     keys = (stable.child_name(found.name), candidate.child_name(found.name))
     pods = counting.pods(keys, found.router_pods, models)
-    return await count(address, pods, since, compare=compare)
+    readings = rolling.readings(found.resource)
+    return await count(address, pods, since, compare=compare, readings=readings)
 
 
 async def _ask_pods(
@@ -172,7 +183,16 @@ async def _ask_pods(
 
 
 _Part = Mapping[str, Any]
-_Kind = ModelSpec | RuntimeSpec | ScalingSpec | ObjectivesSpec | RolloutSpec | ValidationSpec
+_Kind = (
+    ModelSpec
+    | RuntimeSpec
+    | ScalingSpec
+    | ObjectivesSpec
+    | RolloutSpec
+    | ValidationSpec
+    | DriftSpec
+    | PerformanceSpec
+)
 
 
 def _spec(spec: object) -> tuple[_Part, _Part, _Part, _Part]:
@@ -190,6 +210,25 @@ def _plan(spec: object) -> tuple[_Part, Plan]:
     given = spec if isinstance(spec, Mapping) else {}
     _part(RolloutSpec, given, "rollout")
     return _part(ValidationSpec, given, "validation"), parse(given)
+
+
+def _drift(spec: object) -> Rules:
+    given = _part(DriftSpec, spec if isinstance(spec, Mapping) else {}, "drift")
+    try:
+        return drift_rules.of_spec(given)
+    except ValueError as error:
+        raise SpecError(f"spec.drift.lookEvery: {error}") from error
+
+
+def _performance(spec: object) -> Watching | None:
+    if not isinstance(spec, Mapping) or spec.get("performance") is None:
+        return None
+    given = _part(PerformanceSpec, spec, "performance")
+    try:
+        duration.seconds(str(given["window"]))
+    except ValueError as error:
+        raise SpecError(f"spec.performance.window: {error}") from error
+    return Watching(spec=given)
 
 
 def _part(kind: type[_Kind], spec: Mapping[str, Any], name: str) -> _Part:

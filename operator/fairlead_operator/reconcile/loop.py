@@ -95,6 +95,12 @@ class Loop:
         metrics.watch_queue(self._depth, self._waiting_s)
         metrics.leader.set_function(lambda: float(lease.held()))
         metrics.resources.set_function(lambda: float(len(cache.model_deployments())))
+        metrics.resync_every.set(settings.resync_s)
+        metrics.known.watch(
+            leads=lease.held,
+            models=lambda: filter(None, map(cache.model_deployment, cache.model_deployments())),
+            experiments=cache.experiments,
+        )
 
     def observe(self, obj: Mapping[str, Any], *, deleted: bool) -> None:
         """Take in one watch event: remember the object, make due whom it concerns."""
@@ -181,6 +187,7 @@ class Loop:
         for each in self._cache.experiments():
             self._add_experiment(each)
         self._resynced_at = time.monotonic()
+        self._metrics.resynced.set_to_current_time()
         self._synced.set()
 
     async def _listed(self, kind: Kind, namespace: str | None) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import logging
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 from fairlead_operator.api.conditions import MEASURED_EVERY_S, Note, measured_wait_s
 from fairlead_operator.api.reasons import Reason
+from fairlead_operator.evidence.recorder import Recorder
 from fairlead_operator.kube.cache import Cache, Key
 from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.errors import ConflictError
@@ -19,6 +21,8 @@ from fairlead_operator.planning.children import Manifest
 from fairlead_operator.reconcile import act, counting, gather, routers
 from fairlead_operator.reconcile.counting import Count
 from fairlead_operator.reconcile.drift import DriftKeeper, ReadDrift
+from fairlead_operator.reconcile.latency import LatencyKeeper, ReadCounts
+from fairlead_operator.reconcile.performance import PerformanceKeeper
 from fairlead_operator.reconcile.routers import ReadRouters
 from fairlead_operator.reconcile.statuses import Statuses
 from fairlead_operator.rollout import status as status_module
@@ -66,9 +70,13 @@ class Reconciler:
         read_routers: ReadRouters,
         read_drift: ReadDrift | None = None,
         count: Count = counting.nobody,
+        recorder: Recorder | None = None,
+        read_latency: ReadCounts | None = None,
     ) -> None:
         self._read_routers = read_routers
         self._drift = DriftKeeper(cluster, read_drift)
+        self._performance = PerformanceKeeper(recorder)
+        self._latency = LatencyKeeper(cluster, read_latency)
         self._count = count
         self._cluster = cluster
         self._cache = cache
@@ -81,12 +89,19 @@ class Reconciler:
         )
         self._settled = Settled(
             runtime_image=settings.runtime_image,
+            gpu_runtime_image=settings.gpu_runtime_image,
             router_image=settings.router_image,
             settle_s=settings.settle_s,
             cluster_domain=settings.cluster_domain,
             recorder=settings.recorder_exposures or None,
+            recorder_ca=settings.recorder_ca,
+            recorder_url=settings.recorder_url,
+            tracing_endpoint=settings.tracing_endpoint,
+            tracing_share=settings.tracing_share,
             drain_s=settings.drain_s,
             connection_age_s=settings.connection_age_s,
+            network_policies=settings.network_policies,
+            private_redirects=settings.private_redirects,
         )
 
     async def refresh(self, key: Key) -> None:
@@ -139,14 +154,27 @@ class Reconciler:
         snapshot = gather.with_resource(snapshot, resource)
         unaddressed = done.address if ("Service", snapshot.name) not in snapshot.children else None
         self._metrics.rollouts.show(key, decision.step)
-        drift = await self._drift.observe(snapshot, decision.active, now)
+        drift, performance, latency = await asyncio.gather(
+            self._drift.observe(snapshot, decision.active, now),
+            self._performance.observe(snapshot, decision.active, now),
+            self._latency.observe(snapshot, decision.active, now),
+        )
         new = status_module.compose(
-            snapshot, decision, done.problems, now, unaddressed=unaddressed, drift=drift
+            snapshot,
+            decision,
+            done.problems,
+            now,
+            unaddressed=unaddressed,
+            drift=drift,
+            performance=performance,
+            latency=latency,
         )
         changed += await self._write_status(resource, new, now, told)
         waits = (
             self._requeue(resource, new, decision, done.problems, now),
             self._drift.wait_s(snapshot, decision.active, now),
+            self._performance.wait_s(snapshot, decision.active, now),
+            self._latency.wait_s(snapshot, decision.active, now),
         )
         return Result(
             changed=tuple(changed),

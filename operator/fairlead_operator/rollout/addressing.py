@@ -162,6 +162,9 @@ def router_settings(snapshot: Snapshot, settled: Settled) -> Settings:
         routers=router.REPLICAS,
         metrics_port=router.METRICS_PORT,
         recorder=settled.recorder,
+        recorder_ca=settled.recorder_ca,
+        collector=settled.tracing_endpoint.removeprefix("http://") or None,
+        trace_share=settled.tracing_share,
         folder=router.DOCUMENTS_DIR,
     )
 

@@ -154,7 +154,7 @@ def _wanted(
             hash=identity,
             version=str(snapshot.model.get("version") or names.short(identity)),
             state=State.PROGRESSING,
-            image=str(snapshot.runtime.get("image") or settled.runtime_image),
+            image=settled.image(snapshot.runtime),
             model=snapshot.model,
             runtime=snapshot.runtime,
             created_at=write_instant(now),

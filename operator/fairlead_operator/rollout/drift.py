@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fairlead_operator.api import duration
 from fairlead_operator.api.conditions import Note
 from fairlead_operator.api.reasons import ConditionType, Reason
+from fairlead_operator.stats.drift_rules import DEFAULT, Rules
 
 if TYPE_CHECKING:  # it brings numpy and scipy, which an operator without drift does without
     from fairlead_operator.stats.drift_watch import Streak, Watch
@@ -26,11 +28,13 @@ class DriftView:
         replicas: Pods that were read.
         refused: Why the pods cannot use their profile, or their counts cannot be added; empty
             where they can.
+        rules: What the looks go by.
     """
 
     watch: Watch
     replicas: int = 0
     refused: str = ""
+    rules: Rules = DEFAULT
 
 
 def condition(view: DriftView, before: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,18 +47,17 @@ def condition(view: DriftView, before: Mapping[str, Any]) -> dict[str, Any]:
         view: What is known.
         before: The condition as it is in status; empty where it is not.
     """
-    from fairlead_operator.stats.drift_watch import CLEAR_AFTER
-
     if view.refused:
         return _condition("Unknown", Reason.PROFILE_UNUSABLE, view.refused)
     if view.watch.drifted:
         return _condition("True", Reason.DRIFTED, _drifted(view))
-    if before.get("status") == "True" and view.watch.looks < CLEAR_AFTER:
+    if before.get("status") == "True" and view.watch.looks < view.rules.clear_after:
         return _condition("True", Reason.DRIFTED, str(before.get("message", "")))
     if not view.watch.looks:
         if before.get("status") == "False":
             return _condition("False", Reason.NO_DRIFT, str(before.get("message", "")))
-        text = "fewer than 1000 rows, or five minutes, have been counted so far"
+        least = f"{view.rules.minimum_rows} rows, or {duration.text(view.rules.look_every_s)}"
+        text = f"fewer than {least}, have been counted so far"
         return _condition("Unknown", Reason.TOO_FEW_ROWS, text)
     count = len(view.watch.streaks)
     return _condition("False", Reason.NO_DRIFT, f"none of {count} features has drifted")

@@ -14,11 +14,11 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import replace
 
-from fairlead_operator.rollout.judging import PODS, ROUTER, Case, acquitted, tested
+from fairlead_operator.rollout.judging import DRIFT, PODS, ROUTER, Case, acquitted, tested
 from fairlead_operator.rollout.latency import latency_increase, latency_p99
 from fairlead_operator.rollout.ledger import Ledger
 from fairlead_operator.rollout.plan import Limits
-from fairlead_operator.rollout.quality import Quality, Score
+from fairlead_operator.rollout.quality import Score
 from fairlead_operator.rollout.verdict import Check, Gate, Verdict
 from fairlead_operator.stats.aggregates import Binary
 from fairlead_operator.stats.eprocess import Events, against_control
@@ -28,6 +28,8 @@ CLIENT_ERROR_FLOOR = 0.01
 """A share below it is nobody's concern, however few client errors the stable has."""
 STALE_AFTER_S = 30.0
 """Evidence that is older than this passes nothing."""
+SCORES_STALE_AFTER_S = 300.0
+"""The same for comparisons of distributions: whole minutes, read once a minute."""
 
 
 def judge(
@@ -35,7 +37,6 @@ def judge(
     limits: Limits,
     now: dt.datetime,
     *,
-    quality: Quality | None = None,
     last: bool = False,
 ) -> tuple[Check, ...]:
     """Return every check, in a fixed order.
@@ -44,7 +45,6 @@ def judge(
         ledger: All evidence of the rollout.
         limits: What is allowed.
         now: The instant of the pass.
-        quality: Comparisons of answers, where they are measured.
         last: Whether it is the last step, which asks for acquittals.
     """
     active = [gate for gate in _TESTED if _limit(gate, limits) is not None]
@@ -53,7 +53,7 @@ def judge(
         ledger=ledger,
         sides=ledger.all,
         limits=limits,
-        quality=quality or Quality(),
+        quality=ledger.quality,
         alpha=limits.alpha / max(1, len(tested)),
         last=last,
         needed=limits.min_requests,
@@ -77,6 +77,11 @@ def _decided(check: Check, case: Case, now: dt.datetime) -> Check:
     if ledger.unread:
         text = f"not counted since they could not be read: {', '.join(ledger.unread)}"
         return replace(check, verdict=Verdict.STALE, message=text)
+    if check.source == DRIFT and check.verdict is Verdict.PASS and check.end is not None:
+        age = (now - check.end).total_seconds()
+        if age > SCORES_STALE_AFTER_S:
+            text = f"the last comparison is {age:.0f} s old"
+            return replace(check, verdict=Verdict.STALE, message=text)
     if ledger.step_requests == 0:
         text = "the candidate has had no request in this step"
         return replace(check, verdict=Verdict.NO_EVIDENCE, message=text)
@@ -147,12 +152,11 @@ def _mirror_difference(case: Case) -> Check:
     found, limit = case.quality.mirror, case.limits.mirror_difference
     counted = Binary(found.pairs, found.differing) if found else Binary(0, 0)
     check = _rate(case, Gate.MIRROR_DIFFERENCE, counted, counted, limit, "differing answers")
-    if found is None or not found.pairs:
+    if case.ledger.control_share + case.ledger.candidate_share <= SLOTS:
         # Beyond the shadow nothing is compared any more: what was passed there stays passed.
-        shadow = case.ledger.control_share + case.ledger.candidate_share > SLOTS
-        verdict = Verdict.NO_EVIDENCE if shadow else Verdict.PASS
-        return replace(check, verdict=verdict, source=PODS, end=None)
-    return replace(check, source=PODS, end=found.end)
+        verdict = Verdict.FAIL if check.verdict is Verdict.FAIL else Verdict.PASS
+        check = replace(check, verdict=verdict)
+    return replace(check, source=PODS, end=found.end if found else None)
 
 
 def _prediction_shift(case: Case) -> Check:
@@ -265,6 +269,6 @@ def _score(case: Case, gate: Gate, found: Score | None, limit: int | None, what:
         unit="",
         samples=0 if found is None else found.samples,
         end=None if found is None else found.end,
-        source="drift",
+        source=DRIFT,
         message=text,
     )

@@ -15,6 +15,8 @@ ROUTER = "router"
 """The routers' counts of what they got from the pods."""
 PODS = "pods"
 """What the pods say of themselves."""
+DRIFT = "drift"
+"""What the pods have counted in the bins of their profiles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

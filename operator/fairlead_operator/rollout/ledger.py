@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fairlead_operator.api.times import instant, write_instant
+from fairlead_operator.rollout import quality as qualities
+from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.stats.histogram import Histogram
 from fairlead_operator.traffic.counts import Counts, Window
 
@@ -32,6 +34,7 @@ _NUMBERS = (
 
 
 _NOTHING = Counts()
+_UNKNOWN = Quality()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +75,7 @@ class Ledger:
         end: Where it ends: how old the evidence is.
         open: What was counted in it.
         unread: Pods that could not be read at its end.
+        quality: Comparisons of answers, as known last.
     """
 
     closed: Sides = Sides()
@@ -83,6 +87,7 @@ class Ledger:
     end: dt.datetime | None = None
     open: Sides = Sides()
     unread: tuple[str, ...] = ()
+    quality: Quality = _UNKNOWN
 
     @property
     def all(self) -> Sides:
@@ -192,6 +197,9 @@ def to_json(ledger: Ledger) -> dict[str, Any]:
         document["end"] = write_instant(ledger.end)
     if ledger.unread:
         document["unread"] = list(ledger.unread)
+    compared = qualities.to_json(ledger.quality)
+    if compared:
+        document["quality"] = compared
     return document
 
 
@@ -220,6 +228,7 @@ def from_json(document: Mapping[str, Any]) -> Ledger:
         begin=instant(begin) if begin else None,
         end=instant(end) if end else None,
         unread=tuple(map(str, document.get("unread") or ())),
+        quality=qualities.from_json(document.get("quality") or {}),
     )
 
 

@@ -93,6 +93,8 @@ class _Pass:
         counted = view.evidence if memory.phase in SPLIT and memory.live_at else None
         if counted and ledger and candidate and view.stable and memory.live_at:
             ledger = ledger.read(counted, view.stable.key, candidate.key, memory.live_at)
+            if view.quality is not None:
+                ledger = replace(ledger, quality=view.quality.after(ledger.quality))
             memory = replace(memory, ledger=ledger)
         if memory.phase not in UNDER_WAY or view.stable is None or view.stable.ready:
             return replace(memory, gone_at=None)
@@ -178,7 +180,6 @@ class _Pass:
             ledger,
             self.plan.limits,
             ledger.end if ended and ledger.end else self.now,
-            quality=self.view.quality,
             last=self._last(memory),
         )
         self.verdict = worst(self.checks)

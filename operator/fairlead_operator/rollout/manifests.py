@@ -34,7 +34,8 @@ def manifests(
         dormant: Whether the last of them, which the spec asks for, is to have no pods.
     """
     make = Children(snapshot.resource)
-    found: list[Manifest] = []
+    # First: no pod of ours is there without the policy that isolates it.
+    found = _policies(snapshot, alive, address, settled, make)
     selected: str | None = None
     for revision in alive:
         key = revision.child_name(snapshot.name)
@@ -59,6 +60,30 @@ def manifests(
         raise ValueError(f"the address is to select {address.move.select}, which does not live")
     found.append(make.address(selected))
     return found
+
+
+def _policies(
+    snapshot: Snapshot,
+    alive: Sequence[Revision],
+    address: Address,
+    settled: Settled,
+    make: Children,
+) -> list[Manifest]:
+    if settled.network_policies is None:
+        return []
+    fields = ("uri", "profileUri")
+    uris = [str(each.model[field]) for each in alive for field in fields if each.model.get(field)]
+    recorded = any(each.runtime.get("recordPredictionsPercent") for each in alive)
+    examples = snapshot.validation_spec.get("examplesUri")
+    return make.policies(
+        settled.network_policies,
+        uris,
+        examples=None if examples is None else str(examples),
+        recorder=settled.recorder,
+        predictions=settled.recorder_url if recorded else "",
+        routed=address.plan is not None,
+        collector=settled.tracing_endpoint,
+    )
 
 
 def least_replicas(snapshot: Snapshot, revision: Revision, address: Address) -> int:
@@ -99,7 +124,19 @@ def _rendered(snapshot: Snapshot, revision: Revision, settled: Settled) -> dict[
         model=revision.model,
         runtime=revision.runtime,
         connection_age_s=settled.connection_age_s,
+        private_redirects=settled.private_redirects,
+        predictions=_predictions(snapshot, revision, settled),
+        tracing=(settled.tracing_endpoint, settled.tracing_share),
     )
+
+
+def _predictions(snapshot: Snapshot, revision: Revision, settled: Settled) -> str:
+    """Return where a revision's predictions are recorded; empty where nobody takes them."""
+    if not settled.recorder_url or not revision.runtime.get("recordPredictionsPercent"):
+        return ""
+    namespace = snapshot.resource["metadata"]["namespace"]
+    place = f"/v1/modeldeployments/{namespace}/{snapshot.name}/predictions"
+    return f"{settled.recorder_url}{place}?revision={names.short(revision.hash)}"
 
 
 _PRUNE_ORDER = (
@@ -110,6 +147,7 @@ _PRUNE_ORDER = (
     "ControllerRevision",
     "PodDisruptionBudget",
     "Job",
+    "NetworkPolicy",  # last: what it keeps from its pods is kept from them until they go
 )
 
 

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from fairlead_operator.api.times import instant, write_instant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +49,58 @@ class Quality:
     mirror: Compared | None = None
     predictions: Score | None = None
     inputs: Score | None = None
+
+    def after(self, before: Quality) -> Quality:
+        """Return what is known with this after what was known before.
+
+        An operator that starts anew compares what the pods have kept of the copies: until that is
+        more than what was compared before it, that stays, and no pair counts twice.
+        """
+        pairs = [each for each in (before.mirror, self.mirror) if each is not None]
+        return Quality(
+            mirror=max(pairs, key=lambda each: (each.pairs, each.end), default=None),
+            predictions=self.predictions or before.predictions,
+            inputs=self.inputs or before.inputs,
+        )
+
+
+def to_json(quality: Quality) -> dict[str, list[int | str]]:
+    """Write what is known, what is not known left out."""
+    found: dict[str, list[int | str]] = {}
+    if quality.mirror is not None:
+        mirror = quality.mirror
+        found["mirror"] = [mirror.pairs, mirror.differing, write_instant(mirror.end)]
+    for name, score in (("predictions", quality.predictions), ("inputs", quality.inputs)):
+        if score is not None:
+            numbers = [score.milli, score.samples, int(score.significant)]
+            found[name] = [*numbers, write_instant(score.end)]
+    return found
+
+
+def from_json(document: Mapping[str, Any]) -> Quality:
+    """Read what `to_json` has written.
+
+    Raises:
+        KeyError, TypeError, ValueError: It is not what that writes.
+    """
+    mirror = None
+    if "mirror" in document:
+        pairs, differing, end = document["mirror"]
+        mirror = Compared(pairs=int(pairs), differing=int(differing), end=instant(str(end)))
+    return Quality(
+        mirror=mirror,
+        predictions=_score(document.get("predictions")),
+        inputs=_score(document.get("inputs")),
+    )
+
+
+def _score(numbers: Sequence[Any] | None) -> Score | None:
+    if numbers is None:
+        return None
+    milli, samples, significant, end = numbers
+    return Score(
+        milli=int(milli),
+        samples=int(samples),
+        significant=bool(significant),
+        end=instant(str(end)),
+    )

@@ -15,16 +15,21 @@ from fairlead_operator.rollout.snapshot import Finding, Snapshot
 from fairlead_operator.rollout.verdict import Check
 from fairlead_operator.rollout.view import RolloutMove
 
-_MEASURED = ("ledger", "message")
+READINGS = "readings"
+"""Field of the rollout: what its evidence was counted from, for an operator that takes over."""
+_MEASURED = ("ledger", "message", READINGS)
 _DECIDED_OF_CHECK = ("gate", "verdict", "limit")
 
 
-def fields(before: Mapping[str, Any], step: RolloutMove | None) -> dict[str, Any]:
+def fields(
+    before: Mapping[str, Any], step: RolloutMove | None, readings: str = ""
+) -> dict[str, Any]:
     """Return the fields of status that are about the rollout.
 
     Args:
         before: The status as it was; it stays where nobody asked the machine.
         step: What the machine said.
+        readings: What its evidence was counted from.
     """
     if step is None:
         return {name: before[name] for name in ("rollout", "step", "lastAction") if name in before}
@@ -37,6 +42,9 @@ def fields(before: Mapping[str, Any], step: RolloutMove | None) -> dict[str, Any
             document["verdict"] = step.verdict.value
         if step.message:
             document["message"] = step.message
+        # Beside the counts that were made from it, or not at all: the two go together.
+        if readings and step.memory.ledger is not None:
+            document[READINGS] = readings
         found["rollout"] = document
     if step.step:
         found["step"] = step.step

@@ -9,7 +9,7 @@ from typing import Any
 
 from fairlead_operator.planning import names, validation
 from fairlead_operator.planning.children import Children, Manifest
-from fairlead_operator.rollout import capacity, imperatives, memoryjson, wanted
+from fairlead_operator.rollout import capacity, imperatives, memoryjson, reporting, wanted
 from fairlead_operator.rollout import memory as memories
 from fairlead_operator.rollout.machine import SPLIT, advance
 from fairlead_operator.rollout.manifests import template_of
@@ -42,6 +42,12 @@ def judged_since(resource: Mapping[str, Any], now: dt.datetime) -> tuple[dt.date
     if memory is None or memory.phase not in SPLIT:
         return None, False
     return memory.live_at, memory.phase is memories.Phase.SHADOW
+
+
+def readings(resource: Mapping[str, Any]) -> str:
+    """Return what the evidence was counted from, as status has it; empty where it has nothing."""
+    found = (resource.get("status") or {}).get("rollout")
+    return str(found.get(reporting.READINGS) or "") if isinstance(found, Mapping) else ""
 
 
 def validating(resource: Mapping[str, Any], revision_hash: str, now: dt.datetime) -> bool:

@@ -11,6 +11,8 @@ from fairlead_operator.rollout.plan import Plan
 from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.rollout.revision import Revision
 from fairlead_operator.rollout.view import Validation
+from fairlead_operator.rollout.watching import Watching
+from fairlead_operator.stats.drift_rules import DEFAULT, Rules
 from fairlead_operator.traffic.counts import Window
 from fairlead_operator.traffic.split import Split
 from fairlead_operator.traffic.states import ROUTER, Router
@@ -97,6 +99,9 @@ class Snapshot:
         validation: What the Job of the revision that the spec asks for has come to.
         evidence: Counts of the rollout's step, where one is judged.
         quality: Comparisons of answers, likewise.
+        readings: What `evidence` was counted from, as status keeps it.
+        drift: What `spec.drift` says.
+        performance: What `spec.performance` asks for; None where it does not.
         experiment: The split that an Experiment wants of this address.
         pinned: The revision that an Experiment measures.
     """
@@ -121,6 +126,9 @@ class Snapshot:
     validation: Validation = field(default_factory=Validation)
     evidence: Window | None = None
     quality: Quality | None = None
+    readings: str = ""
+    drift: Rules = DEFAULT
+    performance: Watching | None = None
     experiment: Split | None = None
     pinned: Pinned | None = None
 

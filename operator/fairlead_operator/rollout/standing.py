@@ -26,10 +26,12 @@ class Standing:
 
 
 def told(check: Check) -> str:
-    """Return a check as one line: value, limit and sample count."""
+    """Return a check as one line: value, limit, sample count, source and end of the window."""
     value = shown(check.value, check.unit) or "nothing measured"
     limit = f", limit {shown(check.limit, check.unit)}" if check.limit is not None else ""
-    return f"{check.gate}: {value}{limit}, {check.samples} samples ({check.message})"
+    until = f" until {check.end:%H:%M:%S} UTC" if check.end is not None else ""
+    rests = f"{check.samples} samples from {check.source}{until}"
+    return f"{check.gate}: {value}{limit}, {rests} ({check.message})"
 
 
 def undecided(checks: Iterable[Check]) -> str:

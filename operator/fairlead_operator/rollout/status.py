@@ -12,13 +12,15 @@ from fairlead_operator.api.times import write_instant
 from fairlead_operator.planning import names
 from fairlead_operator.rollout import diagnosis, reporting, sharing
 from fairlead_operator.rollout import drift as drifting
+from fairlead_operator.rollout import performance as performing
 from fairlead_operator.rollout.capacity import needed_replicas, satisfied
 from fairlead_operator.rollout.decide import Decision
 from fairlead_operator.rollout.drift import DriftView
+from fairlead_operator.rollout.performance import PerformanceView
 from fairlead_operator.rollout.revision import State, to_status
 from fairlead_operator.rollout.snapshot import Finding, Snapshot
 
-_MEASURED = ("replicas", "measuredAt")
+_MEASURED = ("replicas", "performance", "measuredAt", "latencyP99")
 _MEASURED_OF_REVISION = ("replicas", "readyReplicas")
 
 
@@ -31,6 +33,8 @@ def compose(
     unaddressed: Finding | None = None,
     carried_out: bool = True,
     drift: DriftView | None = None,
+    performance: PerformanceView | None = None,
+    latency: str | None = None,
 ) -> dict[str, Any]:
     """Return the whole status.
 
@@ -42,6 +46,9 @@ def compose(
         unaddressed: Why there is no address of ours, where there is none.
         carried_out: False where nothing of the decision has been done yet.
         drift: What is known of drift; None where nothing is counted.
+        performance: What is known of predictions that turned out wrong; None where nobody asks.
+        latency: The p99 of the revision that has the address, in words; empty where there is none,
+            None where it is not known.
     """
     before = snapshot.resource.get("status") or {}
     shown = decision.active or decision.wanted
@@ -63,6 +70,10 @@ def compose(
     }
     if decision.active is not None:
         status["stableRevision"] = names.short(decision.active.hash)
+        if latency is None and before.get("stableRevision") == status["stableRevision"]:
+            latency = before.get("latencyP99")
+        if latency:
+            status["latencyP99"] = latency
     if candidate is not None:
         status["candidateRevision"] = names.short(candidate.hash)
         status["candidate"] = candidate.version
@@ -79,10 +90,18 @@ def compose(
     elif not carried_out and before.get("drift"):
         status["drift"] = before["drift"]
         status["conditions"].append(drifting.present(before))
+    if performance is not None:
+        found = performing.condition(performance)
+        status |= performing.fields(performance)
+        status["conditions"] += dated([found], snapshot.resource, now)
+    elif not carried_out and performing.present(before):
+        status["conditions"].append(performing.present(before))
+        if "performance" in before:
+            status["performance"] = before["performance"]
     status["reason"] = next(
         c["reason"] for c in status["conditions"] if c["type"] == ConditionType.READY.value
     )
-    status |= reporting.fields(before, decision.step)
+    status |= reporting.fields(before, decision.step, snapshot.readings)
     return status
 
 
@@ -155,7 +174,7 @@ def notes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Note]:
         label = f"revision {old[key]['name']} (version {old[key]['version']})"
         found.append(Note(reason="RevisionRemoved", message=f"{label} is no longer needed"))
     found += sharing.notes(before.get("traffic"), after.get("traffic"))
-    found += drifting.notes(before, after)
+    found += drifting.notes(before, after) + performing.notes(before, after)
     ready_before, ready = _ready(before), _ready(after)
     # Not the message: it may have a number in it that is another one with each look.
     told = ("status", "reason", "observedGeneration")
@@ -281,7 +300,8 @@ def _without_measured(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _measured(status: Mapping[str, Any]) -> list[Any]:
-    values: list[Any] = [status.get("replicas"), status.get("rollout")]
+    fields = ("replicas", "performance", "rollout", "latencyP99")
+    values: list[Any] = [status.get(each) for each in fields]
     values += [condition.get("message") for condition in status.get("conditions") or ()]
     for entry in status.get("revisions") or ():
         values.extend(entry.get(field) for field in _MEASURED_OF_REVISION)

@@ -18,16 +18,15 @@ from numpy.typing import ArrayLike
 
 from fairlead_operator.stats import special
 from fairlead_operator.stats.aggregates import check_share
+from fairlead_operator.stats.drift_rules import DEFAULT
 from fairlead_operator.stats.multiplicity import e_benjamini_hochberg
 from fairlead_runtime.contract import drift
 
-LOOKS_PER_WEEK = 2016
-"""One look every five minutes."""
-ALPHA = 0.05 / LOOKS_PER_WEEK
+ALPHA = DEFAULT.alpha
 """The level of one look: 0.05 false alarms in a week, if every rejection were one."""
-MATERIAL_PSI = 0.1
+MATERIAL_PSI = DEFAULT.material
 """The least PSI that matters, chance not included: a third of a standard deviation."""
-MINIMUM_ROWS = 1000
+MINIMUM_ROWS = DEFAULT.minimum_rows
 """No look at fewer rows of the window."""
 MINIMUM_REFERENCE_ROWS = 100
 """No judgement against fewer rows of a reference."""

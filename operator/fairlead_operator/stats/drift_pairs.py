@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fairlead_operator.stats.drift import Sample
 from fairlead_runtime.contract.drift_counts import Window, merge
 from fairlead_runtime.contract.drift_report import Reference, Report
+
+_Bounds = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +37,9 @@ def pair(stable: Sequence[Report], candidate: Sequence[Report]) -> Paired:
     """Return what both revisions' replicas counted in the same minutes.
 
     Sub-windows begin and end with the clock's minutes on every replica, so that the same ones can
-    be found: those with the same bounds on both sides. Features are compared where they are cut
-    into the same bins (`profile --bins`); the others are named, not guessed.
+    be found: those with the same bounds on both sides. So can the minute that is not over, as long
+    as both sides were read at the same moment. Features are compared where they are cut into the
+    same bins (`profile --bins`); the others are named, not guessed.
 
     Raises:
         MergeError: The replicas of one side have different profiles.
@@ -67,18 +71,23 @@ def pair(stable: Sequence[Report], candidate: Sequence[Report]) -> Paired:
     )
 
 
-def _by_minute(reports: Iterable[Report]) -> dict[tuple[float, float], Window]:
-    """Return the sums of all replicas' sub-windows by their bounds."""
+def _by_minute(reports: Iterable[Report]) -> dict[_Bounds, Window]:
+    """Return the sums of all replicas' sub-windows by their bounds; an open one has no end."""
     given = list(reports)
     merge(  # refuses different profiles, also where none has counted yet
         Window(profile=each.profile, start_s=0, end_s=0, rows=0, features=()) for each in given
     )
-    found: dict[tuple[float, float], Window] = {}
+    found: dict[_Bounds, Window] = {}
     for report in given:
         for window in report.windows:
-            bounds = (window.start_s, window.end_s)
-            found[bounds] = found[bounds] + window if bounds in found else window
+            _add(found, (window.start_s, window.end_s), window)
+        if report.current is not None:
+            _add(found, (report.current.start_s, math.inf), report.current)
     return found
+
+
+def _add(found: dict[_Bounds, Window], bounds: _Bounds, window: Window) -> None:
+    found[bounds] = found[bounds] + window if bounds in found else window
 
 
 def _alike(

@@ -1,8 +1,8 @@
 """Drift over time: which looks are taken, and when an alarm is raised and cleared.
 
-One look every five minutes, and never at rows that an earlier look has seen: two looks in a row
-then err independently of each other, which is what makes an alarm of two looks so much rarer than
-one of one. No clock is read: the counts carry their times.
+One look every five minutes, unless the rules say otherwise, and never at rows that an earlier look
+has seen: two looks in a row then err independently of each other, which is what makes an alarm of
+two looks so much rarer than one of one. No clock is read: the counts carry their times.
 """
 
 from __future__ import annotations
@@ -12,15 +12,10 @@ from dataclasses import dataclass, field, replace
 
 from fairlead_operator.stats import drift
 from fairlead_operator.stats.drift import Judgement, Sample
+from fairlead_operator.stats.drift_rules import DEFAULT, Rules
 from fairlead_runtime.contract.drift_counts import MergeError, Window, merge
 from fairlead_runtime.contract.drift_report import Reference, Report
 
-LOOK_EVERY_S = 300.0
-"""The least time between two looks, and the least time that a look's rows cover."""
-RAISE_AFTER = 2
-"""Looks in a row over the limit that raise an alarm."""
-CLEAR_AFTER = 6
-"""Looks in a row within the limit that clear it: half an hour."""
 _FORGET_S = 3600.0
 
 
@@ -138,32 +133,23 @@ def samples(features: Sequence[Reference], window: Window) -> tuple[Sample, ...]
     )
 
 
-def due(watch: Watch, *, minimum_rows: int = drift.MINIMUM_ROWS) -> bool:
+def due(watch: Watch, rules: Rules = DEFAULT) -> bool:
     """Say whether there is enough that no look has seen: rows, and minutes that they cover."""
     window = watch.pending
     return (
         window is not None
-        and window.rows >= minimum_rows
-        and window.end_s - window.start_s >= LOOK_EVERY_S
+        and window.rows >= rules.minimum_rows
+        and window.end_s - window.start_s >= rules.look_every_s
     )
 
 
-def look(
-    watch: Watch,
-    features: Sequence[Reference],
-    *,
-    alpha: float = drift.ALPHA,
-    material: float = drift.MATERIAL_PSI,
-    minimum_rows: int = drift.MINIMUM_ROWS,
-) -> Watch:
+def look(watch: Watch, features: Sequence[Reference], rules: Rules = DEFAULT) -> Watch:
     """Look at all that was taken since the last look, once `due` says so.
 
     Args:
         watch: What is remembered.
         features: The profile's features.
-        alpha: The level of this look.
-        material: The least PSI that matters.
-        minimum_rows: Features with fewer rows keep what was known of them.
+        rules: What counts. Features with fewer rows keep what was known of them.
 
     Raises:
         MergeError: The counts are not of these features.
@@ -172,7 +158,10 @@ def look(
     if window is None:
         return watch
     found = drift.judge(
-        samples(features, window), alpha=alpha, material=material, minimum_rows=minimum_rows
+        samples(features, window),
+        alpha=rules.alpha,
+        material=rules.material,
+        minimum_rows=rules.minimum_rows,
     )
     return replace(
         watch,
@@ -180,22 +169,22 @@ def look(
         looked_s=window.end_s,
         looks=watch.looks + 1,
         streaks={
-            each.name: _next(watch.streaks.get(each.name), each, window.end_s, minimum_rows)
+            each.name: _next(watch.streaks.get(each.name), each, window.end_s, rules)
             for each in found
         },
     )
 
 
-def _next(before: Streak | None, found: Judgement, end_s: float, minimum_rows: int) -> Streak:
+def _next(before: Streak | None, found: Judgement, end_s: float, rules: Rules) -> Streak:
     streak = before or Streak(latest=found)
-    if found.rows < minimum_rows:
+    if found.rows < rules.minimum_rows:
         return replace(streak, latest=found)
     if found.drifting:
         over = streak.over + 1
         since = streak.since_s
-        if since is None and over >= RAISE_AFTER:
+        if since is None and over >= rules.raise_after:
             since = end_s
         return Streak(over=over, within=0, since_s=since, latest=found)
     within = streak.within + 1
-    since = streak.since_s if within < CLEAR_AFTER else None
+    since = streak.since_s if within < rules.clear_after else None
     return Streak(over=0, within=within, since_s=since, latest=found)

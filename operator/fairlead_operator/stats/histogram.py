@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from itertools import accumulate
+from functools import lru_cache
+from itertools import accumulate, pairwise
 
 from fairlead_operator.stats.aggregates import Binary, Interval, check_share
 
@@ -31,6 +32,15 @@ class Above:
     edges: Interval
 
 
+@lru_cache(maxsize=64)
+def _check_edges(edges: tuple[float, ...]) -> None:
+    """Refuse edges that make no buckets; the same few come again with every count."""
+    if any(not low < high for low, high in pairwise(edges)):
+        raise ValueError(f"bucket edges must rise: {edges}")
+    if any(not math.isfinite(edge) for edge in edges):
+        raise ValueError(f"bucket edges must be finite: {edges}")
+
+
 @dataclass(frozen=True, slots=True)
 class Histogram:
     """Counts per bucket, as a Prometheus histogram has them, but not cumulative.
@@ -49,11 +59,8 @@ class Histogram:
                 f"{len(self.edges)} edges make {len(self.edges) + 1} buckets, not "
                 f"{len(self.counts)}: leave the infinite edge out and keep its count"
             )
-        if any(not low < high for low, high in zip(self.edges, self.edges[1:], strict=False)):
-            raise ValueError(f"bucket edges must rise: {self.edges}")
-        if any(not math.isfinite(edge) for edge in self.edges):
-            raise ValueError(f"bucket edges must be finite: {self.edges}")
-        if any(count < 0 for count in self.counts):
+        _check_edges(self.edges)
+        if self.counts and min(self.counts) < 0:
             raise ValueError("a bucket's count cannot be negative: is this a counter's reset?")
 
     @classmethod

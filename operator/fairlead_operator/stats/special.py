@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 from scipy import special
@@ -71,10 +73,10 @@ def beta_quantile(probability: Floats, a: float, b: float) -> FloatArray:
 
 def log_sum_exp(values: FloatArray) -> float:
     """Return log(sum(exp(values))) without overflow; scipy's own costs ten times as much."""
-    top = float(np.max(values))
-    if not np.isfinite(top):
+    top = float(values.max())
+    if not math.isfinite(top):
         return top
-    return top + float(np.log(np.sum(np.exp(values - top))))
+    return top + math.log(float(np.exp(values - top).sum()))
 
 
 def x_log_y(x: Floats, y: Floats) -> FloatArray:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead_operator.traffic import exposures
+from fairlead_operator.traffic import exposures, tracing
 from fairlead_operator.traffic.clusters import ZONE
 from fairlead_operator.traffic.listeners import ADMIN_CLUSTER, config_source
 from fairlead_operator.traffic.split import Settings
@@ -40,6 +40,7 @@ def bootstrap(settings: Settings) -> dict[str, Any]:
                     },
                 },
                 *exposures.clusters(settings),
+                *tracing.clusters(settings),
             ]
         },
         "stats_config": {

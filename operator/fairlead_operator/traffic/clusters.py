@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairlead_operator.traffic.split import Arm, Settings, Split
+from fairlead_runtime.contract import names
 
 Json = dict[str, Any]
 METADATA = "fairlead"
@@ -30,6 +31,14 @@ arm's pods did apart from what the control did in their place.
 _HTTP2: Json = {
     # Finds a pod that is gone without a word, such as with its node.
     "connection_keepalive": {"interval": "20s", "timeout": "10s"}
+}
+_CODEC: Json = {
+    "name": "envoy.filters.http.upstream_codec",
+    "typed_config": {
+        "@type": (
+            "type.googleapis.com/envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec"
+        )
+    },
 }
 # What the pods understand: behind the HTTP port they speak HTTP/1.1, whatever the client does.
 _UPSTREAM: dict[str, Json] = {
@@ -66,6 +75,30 @@ def clusters(arms: tuple[Arm, ...], mirrored: tuple[Arm, ...], settings: Setting
 def used(split: Split) -> tuple[tuple[Arm, ...], tuple[Arm, ...]]:
     """Return the arms and the mirrored arms whose clusters a split needs."""
     return split.arms, () if split.mirror is None else (split.mirror.arm,)
+
+
+def receiver(cluster: str, at: str) -> Json:
+    """Return the cluster of what takes reports of the router at `host:port`, and no requests."""
+    host, _, port = at.rpartition(":")
+    address = {"socket_address": {"address": host, "port_value": int(port)}}
+    return {
+        "name": cluster,
+        "cluster_type": {
+            "name": "envoy.cluster.strict_dns",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.clusters.dns.v3.DnsCluster",
+                "dns_lookup_family": "V4_PREFERRED",
+                "dns_refresh_rate": "5s",
+                "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "5s"},
+                "respect_dns_ttl": False,
+            },
+        },
+        "connect_timeout": "2s",
+        "load_assignment": {
+            "cluster_name": cluster,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+    }
 
 
 def _cluster(cluster: str, arm: Arm, spare: Arm | None, port: int, spoken: Json) -> Json:
@@ -112,8 +145,31 @@ def _cluster(cluster: str, arm: Arm, spare: Arm | None, port: int, spoken: Json)
                     "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
                 ),
                 "common_http_protocol_options": {"idle_timeout": f"{UPSTREAM_IDLE_S}s"},
+                "http_filters": [_telling_the_variant(), _CODEC],
                 **spoken,
             }
+        },
+    }
+
+
+def _telling_the_variant() -> Json:
+    """Return the filter that tells a pod which variant it is, for its prediction log.
+
+    It runs when the pod has been chosen: where the control stands in for an arm, it tells so.
+    """
+    value = f"%UPSTREAM_METADATA({METADATA}:variant)%"
+    header = {"key": names.VARIANT_HEADER, "value": value}
+    return {
+        "name": "envoy.filters.http.header_mutation",
+        "typed_config": {
+            "@type": (
+                "type.googleapis.com/envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
+            ),
+            "mutations": {
+                "request_mutations": [
+                    {"append": {"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}}
+                ]
+            },
         },
     }
 

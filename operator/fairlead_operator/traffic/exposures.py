@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fairlead_operator.traffic.clusters import METADATA
+from fairlead_operator.traffic.clusters import METADATA, receiver
 from fairlead_operator.traffic.split import Recorded, Settings
 from fairlead_runtime.contract import names
 
@@ -34,8 +34,9 @@ def of_route(recorded: Recorded) -> Json:
     return {"filter_metadata": {METADATA: said}}
 
 
-def access_log(recorder: str) -> Json:
-    """Return the log that is sent to `host:port`, without its filter."""
+def access_log(settings: Settings) -> Json:
+    """Return the log that is sent to the recorder, without its filter."""
+    kind = "https" if settings.recorder_ca else "http"
     attributes = [{"key": key, "value": {"string_value": value}} for key, value in _FIELDS.items()]
     return {
         "name": "envoy.access_loggers.open_telemetry",
@@ -44,7 +45,7 @@ def access_log(recorder: str) -> Json:
             ".OpenTelemetryAccessLogConfig",
             "http_service": {
                 "http_uri": {
-                    "uri": f"http://{recorder}/v1/logs",
+                    "uri": f"{kind}://{settings.recorder}/v1/logs",
                     "cluster": CLUSTER,
                     "timeout": "10s",
                 }
@@ -62,25 +63,27 @@ def clusters(settings: Settings) -> list[Json]:
     """Return the cluster of the recorder, where there is one. It stays while splits come and go."""
     if settings.recorder is None:
         return []
-    host, _, port = settings.recorder.rpartition(":")
-    address = {"socket_address": {"address": host, "port_value": int(port)}}
-    return [
-        {
-            "name": CLUSTER,
-            "cluster_type": {
-                "name": "envoy.cluster.strict_dns",
-                "typed_config": {
-                    "@type": f"{_TYPE}.extensions.clusters.dns.v3.DnsCluster",
-                    "dns_lookup_family": "V4_PREFERRED",
-                    "dns_refresh_rate": "5s",
-                    "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "5s"},
-                    "respect_dns_ttl": False,
+    cluster = receiver(CLUSTER, settings.recorder)
+    if settings.recorder_ca:
+        host = settings.recorder.rpartition(":")[0]
+        cluster["transport_socket"] = _tls(host, settings.recorder_ca)
+    return [cluster]
+
+
+def _tls(host: str, authority: str) -> Json:
+    """Return how the recorder is spoken to: it has to be the one of this name."""
+    names_ = [{"san_type": "DNS", "matcher": {"exact": host}}]
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{_TYPE}.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+            "sni": host,
+            "common_tls_context": {
+                "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+                "validation_context": {
+                    "trusted_ca": {"inline_string": authority},
+                    "match_typed_subject_alt_names": names_,
                 },
             },
-            "connect_timeout": "2s",
-            "load_assignment": {
-                "cluster_name": CLUSTER,
-                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
-            },
-        }
-    ]
+        },
+    }

@@ -1,13 +1,13 @@
 """Envoy's listeners: one for HTTP and one for gRPC, and one that publishes health and statistics.
 
-HTTP/1.1 and HTTP/2 are told apart on the same port and keep their protocol to the pod.
+HTTP/1.1 and HTTP/2 are told apart on the same port; what is spoken to the pods is in `clusters`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from fairlead_operator.traffic import clusters, exposures
+from fairlead_operator.traffic import clusters, exposures, tracing
 from fairlead_operator.traffic.routes import LIMIT_FILTER, route_name
 from fairlead_operator.traffic.split import Settings, Split
 from fairlead_operator.traffic.weights import COMPARED_PER_SECOND
@@ -33,7 +33,15 @@ _FOREIGN = (
     "x-envoy-decorator-operation",
 )
 """With these a client could ask the router for retries, timeouts and statistics of its own."""
-_REMOVED = (*_FOREIGN, names.UNIT_HEADER, names.COMPARE_HEADER)
+_OURS = (
+    names.UNIT_HEADER,
+    names.COMPARE_HEADER,
+    names.VARIANT_HEADER,
+    names.EXPERIMENT_HEADER,
+    names.MODEL_HEADER,
+)
+"""What only the router says to a pod."""
+_REMOVED = (*_FOREIGN, *_OURS)
 
 
 def idle_s(settings: Settings) -> int:
@@ -107,6 +115,7 @@ def _traffic(split: Split, protocol: str, settings: Settings) -> Json:
         "early_header_mutation_extensions": [_early_mutation(split)],
         "http_filters": [_grpc_statistics(), _compared_limit(settings), _router_filter()],
         "access_log": _access_logs(split, settings),
+        **tracing.of_listener(settings),
         "common_http_protocol_options": {
             "idle_timeout": f"{idle_s(settings)}s",
             "max_connection_duration": f"{settings.connection_age_s}s",
@@ -140,6 +149,8 @@ def _transparent() -> Json:
                 "@type": f"{_TYPE}.extensions.request_id.uuid.v3.UuidRequestIdConfig",
                 # It would change a digit of the client's own id.
                 "pack_trace_reason": False,
+                # Else a request whose own id is no UUID would never be traced.
+                "use_request_id_for_trace_sampling": False,
             }
         },
         "server_header_transformation": "PASS_THROUGH",
@@ -233,7 +244,7 @@ def _access_logs(split: Split, settings: Settings) -> list[Json]:
         return []
     logs = [_access_log(split.header)]
     if split.recorded is not None and settings.recorder is not None:
-        logs.append({**exposures.access_log(settings.recorder), "filter": logs[0]["filter"]})
+        logs.append({**exposures.access_log(settings), "filter": logs[0]["filter"]})
     return logs
 
 

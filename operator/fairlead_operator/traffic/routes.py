@@ -39,6 +39,7 @@ def route_table(split: Split, protocol: str, settings: Settings) -> Json:
         "name": route_name(protocol),
         # By default an unknown cluster is accepted and answers 503.
         "validate_clusters": True,
+        "request_headers_to_add": _request_headers(split, settings),
         "response_headers_to_add": _response_headers(split),
         "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": routes}],
     }
@@ -188,6 +189,14 @@ def _retry() -> Json:
         ],
         "host_selection_retry_max_attempts": "3",
     }
+
+
+def _request_headers(split: Split, settings: Settings) -> list[Json]:
+    # Another ModelDeployment's pods have another name than the one that the client asks for.
+    headers = [_header(names.MODEL_HEADER, settings.name)]
+    if split.experiment is not None:
+        headers.append(_header(names.EXPERIMENT_HEADER, split.experiment))
+    return headers
 
 
 def _response_headers(split: Split) -> list[Json]:

@@ -164,6 +164,9 @@ class Settings:
         admin_port: Envoy's admin interface, on loopback only.
         listen: Address that the listeners bind.
         recorder: `host:port` at which the recorder takes exposures; None where there is none.
+        recorder_ca: Whom its certificate is from (PEM); empty where it speaks plain HTTP.
+        collector: `host:port` of a collector of traces, OTLP over HTTP; None where there is none.
+        trace_share: Share of the requests that are traced where no caller has decided.
         folder: Where the pod finds the documents that change with the split.
     """
 
@@ -179,6 +182,9 @@ class Settings:
     admin_port: int = 9901
     listen: str = "0.0.0.0"  # noqa: S104 - a pod's own address is not known before
     recorder: str | None = None
+    recorder_ca: str = ""
+    collector: str | None = None
+    trace_share: float = 1.0
     folder: str = "/etc/fairlead/router"
 
 

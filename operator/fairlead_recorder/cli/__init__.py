@@ -35,10 +35,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     report.add_argument(
         "--output", default="-", help="the file; `-` is standard output (default: %(default)s)"
     )
+    export = commands.add_parser(
+        "export", help="write the events of an experiment as CSV or Parquet, row by row"
+    )
+    settings.add_database_argument(export)
+    settings.add_experiment_argument(export)
+    settings.add_export_arguments(export)
     arguments = parser.parse_args(argv)
     try:
         if arguments.command == "serve":
             return _serve(settings.from_arguments(arguments))
+        if arguments.command == "export":
+            from fairlead_recorder.cli.exporting import export as write
+
+            return write(arguments)
         from fairlead_recorder.cli import commands as others
 
         return int(getattr(others, arguments.command)(arguments))

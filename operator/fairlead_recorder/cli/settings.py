@@ -34,6 +34,22 @@ def add_experiment_argument(parser: argparse.ArgumentParser, *, optional: bool =
     )
 
 
+def add_export_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what `fairlead-recorder export` takes."""
+    parser.add_argument(
+        "--table", choices=("units", "outcomes"), default="outcomes",
+        help="units: each user's first exposure; outcomes: each, with what became of it "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", choices=("csv", "parquet"), default="csv",
+        help="Parquet needs pyarrow (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--output", default="-", help="the file; `-` is standard output (default: %(default)s)"
+    )
+
+
 def add_serve_arguments(
     parser: argparse.ArgumentParser, env: Mapping[str, str] = os.environ
 ) -> None:
@@ -47,7 +63,7 @@ def add_serve_arguments(
             name,
             type=kind,
             default=kind(env[variable]) if env.get(variable) else default,
-            help=f"{text} (default: {default or 'none'}; env {variable})",
+            help=f"{text} (default: {'none' if default == '' else default}; env {variable})",
         )
 
     flag("--host", "0.0.0.0", "address to listen at")  # noqa: S104 - a pod's is not known before
@@ -59,10 +75,12 @@ def add_serve_arguments(
         "user names that register experiments, separated by commas: "
         "system:serviceaccount:<namespace>:<name>",
     )
+    flag("--tls-dir", "", "folder with tls.crt and tls.key: both ports serve https")
     flag("--retention-days", 90.0, "days for which data of ended experiments is kept")
     flag("--outcomes-per-second", 50_000.0, "outcomes that one writer may send in a second")
     flag("--requests-per-second", 500.0, "requests that one writer may make in a second")
     flag("--most-waiting", 200_000, "rows that may wait to be written; more are refused")
+    flag("--replica", 0, "number of this recorder among those that share one PostgreSQL, from 0")
     parser.add_argument(
         "--no-authentication",
         action="store_true",
@@ -79,6 +97,8 @@ def from_arguments(args: argparse.Namespace) -> Settings:
     for name in ("retention_days", "outcomes_per_second", "requests_per_second", "most_waiting"):
         if getattr(args, name) <= 0:
             raise ValueError(f"--{name.replace('_', '-')} must be more than 0")
+    if args.replica < 0:
+        raise ValueError("--replica must be a number from 0")
     operators = frozenset(name.strip() for name in args.operators.split(",") if name.strip())
     if not operators and not args.no_authentication:
         raise ValueError("--operators must name the operator's user: nobody else may register")
@@ -87,10 +107,12 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         host=args.host,
         port=args.port,
         exposures_port=args.exposures_port,
+        tls_dir=args.tls_dir,
         operators=operators,
         authenticate=not args.no_authentication,
         retention_s=args.retention_days * _DAY_S,
         outcomes_per_second=args.outcomes_per_second,
         requests_per_second=args.requests_per_second,
         most_waiting=args.most_waiting,
+        replica=args.replica,
     )

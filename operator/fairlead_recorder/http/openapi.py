@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from fairlead_recorder.http import wire
+from fairlead_recorder.http import modelwire, wire
 
 Json = dict[str, Any]
 _REFERENCE = "#/components/schemas/{model}"
@@ -16,20 +16,20 @@ _REFERENCE = "#/components/schemas/{model}"
 @functools.cache
 def document() -> Json:
     """Return the document."""
-    _, made = models_json_schema(
-        [(model, "validation") for model in (wire.OutcomesIn, wire.ExperimentIn, wire.JudgementIn)],
-        ref_template=_REFERENCE,
-    )
+    read = (
+        wire.OutcomesIn, wire.ExperimentIn, wire.JudgementIn, modelwire.ModelIn, modelwire.TruthsIn
+    )  # fmt: skip
+    _, made = models_json_schema([(model, "validation") for model in read], ref_template=_REFERENCE)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Fairlead recorder",
             "version": "v1",
-            "description": "Outcomes of experiments in, counts out: docs/recorder.md.",
+            "description": "Outcomes in, counts out: docs/recorder.md and docs/performance.md.",
         },
-        "paths": _paths(),
+        "paths": _paths() | _model_paths(),
         "components": {
-            "schemas": {**made["$defs"], **_answers()},
+            "schemas": {**made["$defs"], **_answers(), **_model_answers()},
             "securitySchemes": {
                 "serviceAccount": {
                     "type": "http",
@@ -91,6 +91,44 @@ def _paths() -> Json:
     }  # fmt: skip
 
 
+def _model_paths() -> Json:
+    one = "/v1/modeldeployments/{namespace}/{name}"
+    events: Json = {"$ref": _REFERENCE.format(model="Events")}
+    predictions = _operation(
+        "Record what a model answered: the runtime's prediction log", "Paired", secured=True,
+        query=[_query("revision", {"type": "string", "pattern": "^[-A-Za-z0-9_.]{0,63}$"})],
+        errors=(400, 401, 403, 404, 413, 415, 422, 429),
+    )  # fmt: skip
+    predictions["requestBody"] = {
+        "required": True,
+        "content": {modelwire.BATCH_TYPE: {"schema": events}},
+    }
+    return {
+        one: {
+            "parameters": _target(),
+            "put": _operation(
+                "Say how a model's answers are compared (the operator)", "ModelRegistered",
+                body="ModelIn", errors=(401, 403, 404, 413, 415, 422),
+            ),
+        },
+        f"{one}/predictions": {"parameters": _target(), "post": predictions},
+        f"{one}/outcomes": {
+            "parameters": _target(),
+            "post": _operation(
+                "Record what turned out to be true; answered when it is durable", "Paired",
+                body="TruthsIn", errors=(401, 403, 404, 413, 415, 422, 429),
+            ),
+        },
+        f"{one}/performance": {
+            "parameters": _target(),
+            "get": _operation(
+                "Outcomes and errors by revision and window", "Performance", errors=(404, 422),
+                query=[_query("since", {"type": "string", "pattern": "^[0-9]{1,12}$"})],
+            ),
+        },
+    }  # fmt: skip
+
+
 def _target() -> list[Json]:
     return [
         {"name": name, "in": "path", "required": True,
@@ -146,7 +184,7 @@ _WORDS = {
     400: "The body is not JSON",
     401: "No valid token",
     403: "Not allowed for this namespace",
-    404: "No such experiment",
+    404: "No such experiment or model",
     409: "It contradicts what is recorded",
     413: "The body is too large",
     415: "The body is of another type",
@@ -215,5 +253,23 @@ def _answers() -> Json:
                 count=number, seconds={"type": "number"},
                 latest=_list(_object(**{"from": time, "to": time, "reason": text})),
             ),
+        ),
+    }  # fmt: skip
+
+
+def _model_answers() -> Json:
+    text, number, real = {"type": "string"}, {"type": "integer"}, {"type": "number"}
+    window = _object(start=number, outcomes=number, errors=number, distance=real)
+    paired = _object(accepted=number, joined=number, duplicates=number)
+    paired["properties"]["skipped"] = number
+    event = {"type": "object", "required": ["type", "data"]}
+    return {
+        "Events": {"type": "array", "maxItems": modelwire.MOST_EVENTS, "items": event},
+        "ModelRegistered": _object(uid=text, changed={"type": "boolean"}),
+        "Paired": paired,
+        "Performance": _object(
+            uid=text, namespace=text, name=text, at={"type": "string", "format": "date-time"},
+            output=text, tolerance={"type": ["number", "null"]}, windowSeconds=number,
+            revisions=_map(_list(window)),
         ),
     }  # fmt: skip

@@ -29,24 +29,28 @@ class Settings:
         host: Address to listen at.
         port: Port of everything but exposures.
         exposures_port: Port at which routers send exposures.
+        tls_dir: Folder with `tls.crt` and `tls.key` for both ports; empty serves http.
         operators: User names that may register experiments.
         authenticate: Whether writers have to send a token.
         retention_s: How long data of ended experiments is kept.
         outcomes_per_second: What one writer may send.
         requests_per_second: How many requests one writer may make.
         most_waiting: Rows that may wait to be written.
+        replica: Number of this one among those that share the database, from 0.
     """
 
     database: str
     host: str = "0.0.0.0"  # noqa: S104 - a pod's own address is not known before
     port: int = 8080
     exposures_port: int = 4318
+    tls_dir: str = ""
     operators: frozenset[str] = frozenset()
     authenticate: bool = True
     retention_s: float = 90 * 86_400
     outcomes_per_second: float = 50_000
     requests_per_second: float = 500
     most_waiting: int = 200_000
+    replica: int = 0
 
 
 def now() -> int:

@@ -53,7 +53,7 @@ class Routes:
         """`PUT /v1/experiments/{namespace}/{name}` by the operator."""
         namespace, name = target(request)
         await self._recorder.access.operator(request)
-        wanted = _definition(namespace, name, EXPERIMENT.validate_json(await _json(request)))
+        wanted = _definition(namespace, name, EXPERIMENT.validate_json(await json_body(request)))
         at = now()
         done = await self._recorder.write(lambda session: experiments.register(session, wanted, at))
         return answer({"uid": wanted.uid, "created": done.created, "changed": done.changed})
@@ -84,7 +84,7 @@ class Routes:
         """`PUT /v1/experiments/{namespace}/{name}/judgement` by the operator."""
         namespace, name = target(request)
         await self._recorder.access.operator(request)
-        said = JUDGEMENT.validate_json(await _json(request))
+        said = JUDGEMENT.validate_json(await json_body(request))
 
         def change(session: Session) -> None:
             found = experiments.of_name(session, namespace, name, said.uid)
@@ -98,7 +98,7 @@ class Routes:
         namespace, name = target(request)
         writer = await self._recorder.access.of_namespace(request, namespace)
         self._limit(self._recorder.request_rates.take(writer.name, 1, time.monotonic()))
-        batch = OUTCOMES.validate_json(await _json(request)).outcomes
+        batch = OUTCOMES.validate_json(await json_body(request)).outcomes
         wait = self._recorder.outcome_rates.take(writer.name, len(batch), time.monotonic())
         self._limit(wait)
         at = now()
@@ -167,7 +167,7 @@ def target(request: web.Request) -> tuple[str, str]:
     """
     namespace, name = request.match_info["namespace"], request.match_info["name"]
     if not _NAMESPACE.fullmatch(namespace) or not _NAME.fullmatch(name):
-        raise RefusedError(404, "an experiment has a namespace and a name as Kubernetes has them")
+        raise RefusedError(404, "namespace and name must be such as Kubernetes has them")
     return namespace, name
 
 
@@ -183,7 +183,12 @@ def wanted_uid(request: web.Request) -> str | None:
     return uid
 
 
-async def _json(request: web.Request) -> bytes:
+async def json_body(request: web.Request) -> bytes:
+    """Return the body of a request that says it is JSON.
+
+    Raises:
+        RefusedError: It says something else.
+    """
     if request.content_type != "application/json":
         raise RefusedError(415, "send application/json")
     return await request.read()
@@ -201,7 +206,16 @@ def _definition(namespace: str, name: str, said: ExperimentIn) -> Definition:
         name=name,
         salt=said.salt,
         variants=tuple(said.variants),
-        metrics=tuple(Metric(name=m.name, type=m.type, goal=m.goal) for m in said.metrics),
+        metrics=tuple(
+            Metric(
+                name=m.name,
+                type=m.type,
+                goal=m.goal,
+                numerator=m.numerator or "",
+                denominator=m.denominator or "",
+            )
+            for m in said.metrics
+        ),
         window=said.outcome_window_seconds * MICROSECONDS,
         epochs=tuple(
             sorted(
@@ -239,6 +253,8 @@ def _outcomes(experiment: Experiment, batch: Sequence[OutcomeIn], at: int) -> li
             problem = f"metric {one.metric} is binary: value must be true, false, 1 or 0"
         elif kind == "mean" and isinstance(one.value, bool):
             problem = f"metric {one.metric} is a mean: value must be a number"
+        elif kind == "ratio":
+            problem = f"metric {one.metric} is a ratio: send what it is made of"
         elif not unit:
             problem = "unit is blank"
         elif happened > at + _AHEAD:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,12 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from fairlead_operator import certificate
 from fairlead_recorder.http import errors, openapi
 from fairlead_recorder.http.access import Access
 from fairlead_recorder.http.errors import answer
 from fairlead_recorder.http.ingest import Ingest
+from fairlead_recorder.http.modelroutes import ModelRoutes
 from fairlead_recorder.http.pages import Pages
 from fairlead_recorder.http.recorder import Recorder, Settings
 from fairlead_recorder.http.routes import Routes
@@ -46,8 +49,9 @@ async def run(settings: Settings) -> None:
         reviews = await TokenReviews.connect()
     recorder = Recorder(settings, Access(reviews, settings.operators))
     try:
-        if await _migrated(settings, stop):
-            await _serve(recorder, stop)
+        async with certificate.served(settings.tls_dir) as tls:
+            if await _migrated(settings, stop):
+                await _serve(recorder, stop, tls)
     finally:
         await asyncio.to_thread(recorder.close)
         if reviews is not None:
@@ -76,7 +80,7 @@ async def _migrated(settings: Settings, stop: asyncio.Event) -> bool:
     return False
 
 
-async def _serve(recorder: Recorder, stop: asyncio.Event) -> None:
+async def _serve(recorder: Recorder, stop: asyncio.Event, tls: ssl.SSLContext | None) -> None:
     recorder.writer.start()
     upkeep = asyncio.create_task(Upkeep(recorder).run(), name="upkeep")
     stopping = asyncio.create_task(stop.wait(), name="signal")
@@ -90,7 +94,7 @@ async def _serve(recorder: Recorder, stop: asyncio.Event) -> None:
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_S)
             await runner.setup()
             runners.append(runner)
-            await web.TCPSite(runner, settings.host, port).start()
+            await web.TCPSite(runner, settings.host, port, ssl_context=tls).start()
         log.info("listening at %s and, for exposures, %s", settings.port, settings.exposures_port)
         await asyncio.wait({stopping, upkeep}, return_when=asyncio.FIRST_COMPLETED)
         if upkeep.done():
@@ -105,11 +109,12 @@ async def _serve(recorder: Recorder, stop: asyncio.Event) -> None:
 
 def application(recorder: Recorder) -> web.Application:
     """Return what is served to everybody but routers."""
-    routes, pages = Routes(recorder), Pages(recorder)
+    routes, models, pages = Routes(recorder), ModelRoutes(recorder), Pages(recorder)
     app = web.Application(
         client_max_size=MOST_BYTES, middlewares=[_counting(recorder), errors.middleware]
     )
     one = "/v1/experiments/{namespace}/{name}"
+    model = "/v1/modeldeployments/{namespace}/{name}"
     app.router.add_routes([
         web.get("/v1/experiments", routes.listed, allow_head=False),
         web.put(one, routes.register),
@@ -119,6 +124,10 @@ def application(recorder: Recorder) -> web.Application:
         web.post(f"{one}/outcomes", routes.outcomes),
         web.get(f"{one}/summary", routes.summary, allow_head=False),
         web.delete(f"{one}/units", routes.forget),
+        web.put(model, models.register),
+        web.post(f"{model}/predictions", models.predictions),
+        web.post(f"{model}/outcomes", models.outcomes),
+        web.get(f"{model}/performance", models.performance, allow_head=False),
         web.get("/experiments", pages.index),
         web.get("/experiments/{namespace}/{name}", pages.experiment),
         web.get("/openapi.json", _openapi, allow_head=False),

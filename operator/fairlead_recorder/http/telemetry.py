@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -12,6 +12,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.outcomes = self._counter(
             "outcomes", "Outcomes that were sent: accepted, duplicate or refused.", "result"
         )
@@ -21,6 +22,13 @@ class Metrics:
             "for another arm), refused (no unit, or a variant that is none), unknown (no such "
             "experiment) or lost (the database took nothing).",
             "result",
+        )
+        self.pairs = Counter(
+            "fairlead_recorder_pairs",
+            "Predictions and outcomes: waiting (for the other half), joined (the pair is counted), "
+            "duplicate, or skipped (cannot be compared).",
+            ["kind", "result"],
+            registry=self.registry,
         )
         self.requests = self._counter("requests", "Requests by status code.", "code")
         self.gaps = Counter(

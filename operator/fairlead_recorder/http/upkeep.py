@@ -13,6 +13,7 @@ from fairlead_recorder.store import (
     experiments,
     forgetting,
     gaps,
+    pairs,
     snapshots,
     summary,
 )
@@ -46,7 +47,7 @@ class Upkeep:
     async def _beat(self) -> None:
         while True:
             try:
-                await self._recorder.write(self._begin if not self._begun else _beat)
+                await self._recorder.write(self._begin if not self._begun else self._go_on)
                 if not self._begun:
                     log.info("the database takes events")
                 self._begun = True
@@ -56,11 +57,14 @@ class Upkeep:
             await asyncio.sleep(_BEAT_S)
 
     def _begin(self, session: Session) -> None:
-        gap = gaps.started(session, now())
+        gap = gaps.started(session, now(), self._recorder.settings.replica)
         if gap is not None:
             lasted = (gap.ended - gap.started) / MICROSECONDS
             self._recorder.metrics.gaps.inc(lasted)
             log.info("exposures of the last %.1f s are lost", lasted)
+
+    def _go_on(self, session: Session) -> None:
+        gaps.beat(session, now(), self._recorder.settings.replica)
 
     async def _repeat(self, part: Callable[[Session], bool], every_s: float) -> None:
         """Call a part until it says that nothing is left, again and again."""
@@ -73,7 +77,7 @@ class Upkeep:
 
     def _expire(self, session: Session) -> bool:
         before = now() - int(self._recorder.settings.retention_s * MICROSECONDS)
-        return forgetting.expire(session, before)
+        return forgetting.expire(session, before) or pairs.expire(session, now(), before)
 
     async def _snapshots(self) -> None:
         while True:
@@ -99,7 +103,3 @@ class Upkeep:
                 )
 
         await self._recorder.write(change)
-
-
-def _beat(session: Session) -> None:
-    gaps.beat(session, now())

@@ -25,22 +25,25 @@ NAME_PATTERN = r"^[a-z]([-a-z0-9]{0,43}[a-z0-9])?$"
 _NO_CONTROLS = r"^[^\x00-\x1f\x7f]+$"
 _METRIC = r"^[A-Za-z][-A-Za-z0-9_]{0,62}$"
 _SALT = r"^[!-$&-~]{1,128}$"
-_UID = r"^[-A-Za-z0-9]{1,64}$"
+UID_PATTERN = r"^[-A-Za-z0-9]{1,64}$"
 
-Unit = Annotated[str, Field(min_length=1, max_length=LONGEST_UNIT, pattern=_NO_CONTROLS)]
-Key = Annotated[str, Field(min_length=1, max_length=LONGEST_KEY, pattern=_NO_CONTROLS)]
+Text = Annotated[str, Field(min_length=1, pattern=_NO_CONTROLS)]
+Unit = Annotated[Text, Field(max_length=LONGEST_UNIT)]
+Key = Annotated[Text, Field(max_length=LONGEST_KEY)]
 Number = Annotated[float, Field(ge=-MAX_VALUE, le=MAX_VALUE, allow_inf_nan=False)]
 VariantName = Annotated[str, Field(pattern=NAMESPACE_PATTERN)]
 MetricName = Annotated[str, Field(pattern=_METRIC)]
 
 
-class _Wire(BaseModel):
+class Wire(BaseModel):
+    """The base of all that is read: nothing unknown, nothing converted."""
+
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, alias_generator=to_camel, populate_by_name=True
     )
 
 
-class OutcomeIn(_Wire):
+class OutcomeIn(Wire):
     """Something that a unit did."""
 
     key: Key = Field(
@@ -57,20 +60,20 @@ class OutcomeIn(_Wire):
     )
 
 
-class OutcomesIn(_Wire):
+class OutcomesIn(Wire):
     """A batch."""
 
     outcomes: list[OutcomeIn] = Field(min_length=1, max_length=MOST_OUTCOMES)
 
 
-class RunIn(_Wire):
+class RunIn(Wire):
     """Consecutive slots."""
 
     arm: VariantName
     slots: int = Field(ge=1, le=SLOTS)
 
 
-class EpochIn(_Wire):
+class EpochIn(Wire):
     """A version of the slot table."""
 
     epoch: int = Field(ge=1, le=1_000_000)
@@ -85,17 +88,20 @@ class EpochIn(_Wire):
         return self
 
 
-class MetricIn(_Wire):
+class MetricIn(Wire):
     """A metric."""
 
     name: MetricName
-    type: Literal["binary", "mean"] = Field(
-        description="`binary`: the unit did it or not. `mean`: the sum of the unit's values."
+    type: Literal["binary", "mean", "ratio"] = Field(
+        description="`binary`: the unit did it or not. `mean`: the sum of the unit's values. "
+        "`ratio`: the sum of one mean, divided by that of another; nothing is sent for it."
     )
     goal: Literal["increase", "decrease"] = "increase"
+    numerator: MetricName | None = Field(default=None, description="Of a ratio: a mean.")
+    denominator: MetricName | None = Field(default=None, description="Of a ratio: another mean.")
 
 
-class AnalysisIn(_Wire):
+class AnalysisIn(Wire):
     """Settings of the analysis, for the page: it judges as the operator does."""
 
     alpha_percent: int = Field(default=5, ge=1, le=50)
@@ -104,10 +110,10 @@ class AnalysisIn(_Wire):
     min_samples_per_variant: int = Field(default=0, ge=0, le=1_000_000_000)
 
 
-class ExperimentIn(_Wire):
+class ExperimentIn(Wire):
     """What the recorder needs to know of an Experiment."""
 
-    uid: str = Field(pattern=_UID, description="UID of the resource.")
+    uid: str = Field(pattern=UID_PATTERN, description="UID of the resource.")
     salt: str = Field(pattern=_SALT, description="What the router puts before the user.")
     variants: list[VariantName] = Field(
         min_length=2, max_length=8, json_schema_extra={"uniqueItems": True}
@@ -123,6 +129,13 @@ class ExperimentIn(_Wire):
             raise ValueError("each variant needs a name of its own")
         if len({metric.name for metric in self.metrics}) < len(self.metrics):
             raise ValueError("each metric needs a name of its own")
+        means = {metric.name for metric in self.metrics if metric.type == "mean"}
+        for metric in self.metrics:
+            parts = {part for part in (metric.numerator, metric.denominator) if part is not None}
+            if metric.type == "ratio" and not (len(parts) == 2 and parts <= means):
+                raise ValueError(f"{metric.name} is a ratio: name two metrics of type mean")
+            if metric.type != "ratio" and parts:
+                raise ValueError(f"{metric.name} is no ratio: it has no numerator and denominator")
         if len({epoch.epoch for epoch in self.epochs}) < len(self.epochs):
             raise ValueError("each epoch needs a number of its own")
         unknown = {run.arm for epoch in self.epochs for run in epoch.table} - set(self.variants)
@@ -131,7 +144,7 @@ class ExperimentIn(_Wire):
         return self
 
 
-class GuardrailIn(_Wire):
+class GuardrailIn(Wire):
     """A guardrail, as the operator judges it."""
 
     name: str = Field(max_length=128)
@@ -140,10 +153,10 @@ class GuardrailIn(_Wire):
     limit: str = Field(default="", max_length=64)
 
 
-class JudgementIn(_Wire):
+class JudgementIn(Wire):
     """What the operator says of an Experiment, shown on its page."""
 
-    uid: str = Field(pattern=_UID)
+    uid: str = Field(pattern=UID_PATTERN)
     phase: str = Field(max_length=32)
     message: str = Field(default="", max_length=1_024)
     leader: str = Field(default="", max_length=63)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fairlead_recorder.store.database import Session
+from fairlead_recorder.store.events import MICROSECONDS
 
 _LATEST = 20
+_ALIVE = 10 * MICROSECONDS
+"""So old the heartbeat of a replica that is at work is at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +42,34 @@ class Gaps:
     latest: tuple[Gap, ...]
 
 
-def started(session: Session, now: int) -> Gap | None:
-    """Note that the recorder takes events from now on; return the gap since it last did."""
-    found = session.rows("SELECT at FROM heartbeat WHERE id = 1")
-    beat(session, now)
-    if not found or found[0][0] >= now:
+def started(session: Session, now: int, replica: int = 0) -> Gap | None:
+    """Note that a recorder takes events from now on; return the gap since one last did.
+
+    There is none where another replica has been at work meanwhile.
+    """
+    found: dict[int, int] = dict(session.rows("SELECT id, at FROM heartbeat"))
+    beat(session, now, replica)
+    mine = _row(replica)
+    if not found or any(at > now - _ALIVE for row, at in found.items() if row != mine):
         return None
-    gap = Gap(int(found[0][0]), now, "down")
+    last = max(found.values())
+    if last >= now:
+        return None
+    gap = Gap(last, now, "down")
     note(session, gap)
     return gap
 
 
-def beat(session: Session, now: int) -> None:
-    """Note that the recorder is at work; a gap begins at the last time that this was noted."""
+def beat(session: Session, now: int, replica: int = 0) -> None:
+    """Note that a recorder is at work; a gap begins at the last time that this was noted."""
     session.run(
-        "INSERT INTO heartbeat VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at",
-        (now,),
+        "INSERT INTO heartbeat VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET at = excluded.at",
+        (_row(replica), now),
     )
+
+
+def _row(replica: int) -> int:
+    return replica + 1
 
 
 def note(session: Session, gap: Gap) -> None:

@@ -7,7 +7,7 @@ import time
 from fairlead_recorder.store.database import Session
 from fairlead_recorder.store.errors import UnavailableError
 
-# {int}, {bytes}, {serial} and {clustered} differ between the databases.
+# {int}, {bytes}, {real}, {serial}, {clustered} and {roomy} differ between the databases.
 _MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE experiment (
@@ -20,7 +20,7 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
             experiment {int} NOT NULL, unit TEXT NOT NULL, slot {int} NOT NULL,
             variant {int} NOT NULL, epoch {int} NOT NULL, first {int} NOT NULL,
             departed {int} NOT NULL, crossed {int} NOT NULL, sums {bytes} NOT NULL,
-            PRIMARY KEY (experiment, unit)){clustered}""",
+            PRIMARY KEY (experiment, unit)){clustered}{roomy}""",
         "CREATE INDEX unit_by_slot ON unit (experiment, slot)",
         """CREATE TABLE outcome (
             experiment {int} NOT NULL, metric {int} NOT NULL, key TEXT NOT NULL,
@@ -51,6 +51,25 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
             experiment {int} NOT NULL, at {int} NOT NULL, body TEXT NOT NULL,
             PRIMARY KEY (experiment, at))""",
     ),
+    (
+        # Models whose predictions are compared with what turned out to be true.
+        """CREATE TABLE model (
+            id {serial} PRIMARY KEY, uid TEXT NOT NULL UNIQUE, namespace TEXT NOT NULL,
+            name TEXT NOT NULL, definition TEXT NOT NULL, registered {int} NOT NULL,
+            seen {int} NOT NULL)""",
+        "CREATE INDEX model_by_name ON model (namespace, name)",
+        # A prediction and its outcome, whichever came first; the other one is NULL until it comes.
+        """CREATE TABLE pair (
+            model {int} NOT NULL, request TEXT NOT NULL, item {int} NOT NULL,
+            revision TEXT, predicted TEXT, actual TEXT, came {int} NOT NULL,
+            PRIMARY KEY (model, request, item)){clustered}""",
+        "CREATE INDEX pair_by_age ON pair (came)",
+        # Counts of pairs by the window in which they were complete; closed ones never change.
+        """CREATE TABLE accuracy (
+            model {int} NOT NULL, revision TEXT NOT NULL, began {int} NOT NULL,
+            outcomes {int} NOT NULL, errors {int} NOT NULL, distance {real} NOT NULL,
+            PRIMARY KEY (model, revision, began))""",
+    ),
 )
 
 _STATISTICS = (
@@ -70,13 +89,23 @@ def migrate(session: Session) -> int:
         UnavailableError: The database is of a newer version of this program.
     """
     kinds = (
-        {"int": "INTEGER", "bytes": "BLOB", "serial": "INTEGER", "clustered": " WITHOUT ROWID"}
+        {
+            "int": "INTEGER",
+            "bytes": "BLOB",
+            "real": "REAL",
+            "serial": "INTEGER",
+            "clustered": " WITHOUT ROWID",
+            "roomy": "",
+        }
         if session.name == "sqlite"
         else {
             "int": "BIGINT",
             "bytes": "BYTEA",
+            "real": "DOUBLE PRECISION",
             "serial": "BIGINT GENERATED ALWAYS AS IDENTITY",
             "clustered": "",
+            # Room in each page, so that a changed row stays in it and no index is written.
+            "roomy": " WITH (fillfactor = 60)",
         }
     )
     session.begin()

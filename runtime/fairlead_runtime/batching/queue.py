@@ -19,9 +19,10 @@ from fairlead_runtime.batching.plan import Lanes, shape_key
 from fairlead_runtime.batching.probe import INLINE_LIMIT_S, Profile
 from fairlead_runtime.batching.run import Ran, run
 from fairlead_runtime.batching.settings import Choice, Mode, Settings
+from fairlead_runtime.batching.traced import Traced, Tracer
 from fairlead_runtime.engine.session import Engine
 from fairlead_runtime.protocol.errors import DeadlineError, NotReadyError, OverloadedError
-from fairlead_runtime.protocol.types import DATATYPES, InferRequest
+from fairlead_runtime.protocol.types import DATATYPES, InferRequest, InferResponse
 
 log = logging.getLogger(__name__)
 _LARGE = 2.0  # a request is no batch for the loop where it takes this many times the limit
@@ -87,7 +88,9 @@ class Batcher:
         observer: Observer,
         look: Callable[[Ran], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        tracer: Tracer | None = None,
     ) -> None:
+        self._tracer = tracer
         self._engine, self._settings = engine, settings
         self._pool, self._observer, self._clock = pool, observer, clock
         self._order = tuple(spec.name for spec in engine.signature.inputs)
@@ -291,12 +294,27 @@ class Batcher:
             log.debug("a batch of %d requests failed: %s", len(batch), ran.failure)
         self._observer.batch(requests=len(batch), rows=rows, seconds=ran.seconds)
         self._per_request_s += 0.1 * (ran.seconds / len(batch) - self._per_request_s)
+        if self._tracer is not None:
+            self._trace(self._tracer, batch, rows, ran)
         for item, result in zip(batch, ran.results, strict=True):
             if item.timer is not None:
                 item.end_timer()
             item.settle(result)
         if self._look is not None:
             self._look(ran)
+
+    def _trace(self, tracer: Tracer, batch: list[_Item], rows: int, ran: Ran) -> None:
+        found = [
+            Traced(
+                span=item.request.trace,
+                arrived=item.arrived,
+                failed=not isinstance(result, InferResponse),
+            )
+            for item, result in zip(batch, ran.results, strict=True)
+            if item.request.trace is not None
+        ]
+        if found:
+            tracer.ran(found, rows=rows, seconds=ran.seconds)
 
     def _retry_after_s(self) -> int:
         return min(_MOST_RETRY_AFTER_S, max(1, math.ceil(self._wait_s())))

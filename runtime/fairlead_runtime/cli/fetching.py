@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from fairlead_runtime.cli import console, logs, report, tools
-from fairlead_runtime.cli.options import Options, Parser, positive, seconds, whole
+from fairlead_runtime.cli.options import Options, Parser, one_of, positive, seconds, whole
 
 if TYPE_CHECKING:
     from fairlead_runtime.repository.fetch import Fetched
@@ -100,6 +100,16 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     options.add("--source-dir", "where the claim or ConfigMap of the URI is mounted", kind=Path)
     options.add("--secret-dir", "where the Secret with credentials is mounted", kind=Path)
     options.add(
+        "--profile-uri",
+        "where the model's drift profile is, a file; none: profile.json beside the model, if there",
+        metavar="URI",
+    )
+    options.add(
+        "--profile-source-dir",
+        "where the claim or ConfigMap of --profile-uri is mounted",
+        kind=Path,
+    )
+    options.add(
         "--retries",
         "how often a broken download is taken up again without having advanced",
         kind=whole,
@@ -110,6 +120,13 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "seconds without a byte after which a connection is given up",
         kind=seconds,
         default=30.0,
+    )
+    options.add(
+        "--private-redirects",
+        "allow or deny: whether an http(s) redirect may lead to an address that is not public "
+        "(a link-local one never)",
+        kind=one_of("allow", "deny"),
+        default="allow",
     )
     options.add(
         "--output", "table, or json on standard output", kind=tools.output, default="table",
@@ -133,6 +150,9 @@ def _fetch(args: argparse.Namespace) -> Fetched | int:
                 resolved=os.environ.get("FAIRLEAD_MODEL_DIGEST") or None,
                 source_dir=args.source_dir,
                 secret_dir=args.secret_dir,
+                private_redirects=args.private_redirects == "allow",
+                profile_uri=args.profile_uri or None,
+                profile_source_dir=args.profile_source_dir,
                 patience=Patience(retries=args.retries, stall_s=args.stall_timeout_s),
                 progress=_progress(),
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fairlead_runtime.cli import logs
 from fairlead_runtime.cli.options import (
     Options,
@@ -14,6 +16,24 @@ from fairlead_runtime.cli.options import (
     words,
 )
 from fairlead_runtime.cli.tools import Commands
+
+
+def add_providers(options: Options) -> None:
+    """Add where the model runs, and whether another place will do."""
+    options.add(
+        "--provider",
+        "where the model runs: cpu, cuda (needs onnxruntime-gpu and CUDA's libraries) or auto",
+        kind=one_of("auto", "cpu", "cuda"),
+        default="auto",
+        metavar="PROVIDER",
+    )
+    options.add(
+        "--provider-fallback",
+        "whether the CPU will do where cuda was asked for and cannot be had: on, or off to end",
+        kind=one_of("on", "off"),
+        default="on",
+        metavar="SWITCH",
+    )
 
 
 def register(commands: Commands) -> None:
@@ -57,20 +77,7 @@ def register(commands: Commands) -> None:
         default="off",
         metavar="SWITCH",
     )
-    options.add(
-        "--provider",
-        "where the model runs: cpu, cuda (needs onnxruntime-gpu and CUDA's libraries) or auto",
-        kind=one_of("auto", "cpu", "cuda"),
-        default="auto",
-        metavar="PROVIDER",
-    )
-    options.add(
-        "--provider-fallback",
-        "whether the CPU will do where cuda was asked for and cannot be had: on, or off to end",
-        kind=one_of("on", "off"),
-        default="on",
-        metavar="SWITCH",
-    )
+    add_providers(options)
     options.add(
         "--batching",
         "where requests run together: auto (measured at start), inline (on the event loop, for "
@@ -176,6 +183,11 @@ def register(commands: Commands) -> None:
         metavar="WHERE",
     )
     options.add(
+        "--prediction-log-token-file",
+        "a file with a token that is sent to the URL, read anew for each batch",
+        kind=Path,
+    )
+    options.add(
         "--prediction-log-share", "share of the answers that are logged", kind=share, default=1.0
     )
     options.add(
@@ -198,5 +210,17 @@ def register(commands: Commands) -> None:
         kind=one_of("on", "off"),
         default="off",
         metavar="SWITCH",
+    )
+    options.add(
+        "--otlp-endpoint",
+        "where spans of requests are sent, by OTLP over HTTP, such as http://collector:4318; none: "
+        "no traces",
+        metavar="URL",
+    )
+    options.add(
+        "--trace-share",
+        "share of the requests that are traced where no caller has decided, by traceparent",
+        kind=share,
+        default=1.0,
     )
     logs.add_flags(options)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairlead_runtime.cli import console, report, tools
+from fairlead_runtime.cli.flags import add_providers
 from fairlead_runtime.cli.options import (
     Options,
+    one_of,
     positive,
     positives,
     seconds,
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from fairlead_runtime.benchmark.sweep import Benchmark
     from fairlead_runtime.validation.report import Report
 
+_MOST_EXAMPLES_BYTES = 48 << 20  # a pod has 64 MiB for temporary files
 _BENCHMARK_CODES = """exit status:
   0    done
   1    the surroundings: a wrong flag, a missing file or package, too little memory
@@ -140,15 +146,21 @@ def _register_validate(commands: tools.Commands) -> None:
     options = Options(parser)
     options.add("--signature", "JSON file with inputs and outputs, as `inspect --output json` or "
                 "/v2/models/NAME gives them", kind=Path, metavar="FILE")  # fmt: skip
-    options.add("--examples", "golden inputs and outputs by name, .npz or .json; none: "
-                "examples.npz or examples.json in MODEL where that is a folder", kind=Path,
-                metavar="FILE")  # fmt: skip
+    options.add("--examples", "golden inputs and outputs by name, .npz or .json: a file, or "
+                "http(s)://, s3://, gs:// or az:// with at most 48 MiB; none: examples.npz or "
+                "examples.json in MODEL where that is a folder", metavar="FILE")  # fmt: skip
+    options.add("--secret-dir", "where the Secret with credentials for --examples is mounted",
+                kind=Path)  # fmt: skip
+    options.add("--private-redirects", "allow or deny: whether an http(s) redirect of --examples "
+                "may lead to an address that is not public", kind=one_of("allow", "deny"),
+                default="allow")  # fmt: skip
     options.add("--tolerance-milli", "how far a float may be off, in thousandths of 1 or of the "
                 "example's value where that is larger", kind=whole, default=1)  # fmt: skip
     options.add("--max-latency-ms", "limit of the 99th percentile of one request", kind=positive)
     options.add("--max-non-finite-milli", "most rows, in thousandths, whose answers may hold NaN "
                 "or infinity", kind=whole, default=0)  # fmt: skip
     options.add("--threads", "threads of one inference; none: the CPU limit", kind=positive)
+    add_providers(options)
     options.add("--batch-size", "rows of one request; none: 1", kind=positive)
     options.add("--round-seconds", "most seconds of each round", kind=seconds, default=1.0)
     options.add("--round-runs", "most runs of each round", kind=positive, default=1000)
@@ -158,19 +170,23 @@ def _register_validate(commands: tools.Commands) -> None:
 def _validate(args: argparse.Namespace) -> int:
     from fairlead_runtime.tools import validate
 
-    result = validate(
-        args.model,
-        signature=args.signature,
-        examples=args.examples,
-        tolerance_milli=args.tolerance_milli,
-        max_latency_ms=args.max_latency_ms,
-        max_non_finite_milli=args.max_non_finite_milli,
-        threads=args.threads,
-        batch_size=args.batch_size,
-        round_seconds=args.round_seconds,
-        round_runs=args.round_runs,
-        progress=tools.progress(args),
-    )
+    redirects = args.private_redirects == "allow"
+    with _at_hand(args.examples, args.secret_dir, private_redirects=redirects) as examples:
+        result = validate(
+            args.model,
+            signature=args.signature,
+            examples=examples,
+            tolerance_milli=args.tolerance_milli,
+            max_latency_ms=args.max_latency_ms,
+            max_non_finite_milli=args.max_non_finite_milli,
+            threads=args.threads,
+            provider=args.provider,
+            provider_fallback=args.provider_fallback == "on",
+            batch_size=args.batch_size,
+            round_seconds=args.round_seconds,
+            round_runs=args.round_runs,
+            progress=tools.progress(args),
+        )
     document = result.document()
     report.document(document)
     tools.show(args, document, _validate_text(result))
@@ -179,6 +195,36 @@ def _validate(args: argparse.Namespace) -> int:
         return 0
     sys.stderr.write(f"fairlead-runtime: {failed.reason}: {failed.message}\n")
     return 2
+
+
+@contextlib.contextmanager
+def _at_hand(
+    given: str | None, secret_dir: Path | None, *, private_redirects: bool
+) -> Iterator[Path | None]:
+    """Give the path of golden examples; those from elsewhere are fetched and go at the end.
+
+    Raises:
+        ToolError: They could not be fetched, which is nothing that the model could help.
+    """
+    if not given or "://" not in given:
+        yield Path(given) if given else None
+        return
+    from fairlead_runtime.repository.errors import FetchError
+    from fairlead_runtime.repository.onefile import fetch_file
+    from fairlead_runtime.workbench.errors import ToolError
+
+    with tempfile.TemporaryDirectory(prefix="fairlead-examples-") as folder:
+        try:
+            path = fetch_file(
+                given,
+                Path(folder),
+                limit_bytes=_MOST_EXAMPLES_BYTES,
+                secret_dir=secret_dir,
+                private_redirects=private_redirects,
+            )
+        except FetchError as error:
+            raise ToolError(error.reason, f"the examples: {error}") from error
+        yield path
 
 
 def _validate_text(result: Report) -> str:

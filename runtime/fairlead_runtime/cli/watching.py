@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fairlead_runtime.contract import names
 from fairlead_runtime.dataplane.compared import ComparedAnswers
@@ -35,6 +36,8 @@ def watch(args: argparse.Namespace, model: ServedModel, path: Path, internal: In
         _log_predictions(args, model)
     if args.access_log == "on":
         model.log_access()
+    if args.otlp_endpoint:
+        _trace(args, model)
     if args.metrics_port:
         answers = ComparedAnswers()
         model.watch(answers, marked=True)
@@ -45,11 +48,11 @@ def _watch_drift(
     args: argparse.Namespace, model: ServedModel, path: Path, internal: Internal
 ) -> None:
     """Count drift where there is a profile; a profile that is no good stops nothing."""
-    from fairlead_runtime.contract.drift_names import PATH
-    from fairlead_runtime.contract.drift_profile import PROFILE_FILE
+    from fairlead_runtime.contract.drift_names import PATH, PROBLEM_FILE, PROFILE_FILE
 
     beside = path.parent / PROFILE_FILE
-    if args.profile == "off" or (args.profile == "auto" and not beside.exists()):
+    there = beside.exists() or (path.parent / PROBLEM_FILE).exists()
+    if args.profile == "off" or (args.profile == "auto" and not there):
         internal.add(PATH, _no_profile)
         return
     from fairlead_runtime.drift.watch import DriftWatch
@@ -67,6 +70,26 @@ def _no_profile() -> tuple[str, bytes]:
     return to_json(nothing("NoProfile", "there is no profile beside the model"))
 
 
+def _trace(args: argparse.Namespace, model: ServedModel) -> None:
+    endpoint: str = args.otlp_endpoint
+    parts = urlsplit(endpoint)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise WatchError(f"--otlp-endpoint: {endpoint!r} is no http:// or https:// URL")
+    try:
+        from fairlead_runtime.dataplane.tracing import Tracing
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("opentelemetry"):
+            raise
+        message = '--otlp-endpoint needs OpenTelemetry: pip install "fairlead[tracing]"'
+        raise WatchError(message) from None
+    model.tracing = Tracing(
+        endpoint=endpoint,
+        share=args.trace_share,
+        model_name=model.name,
+        model_version=model.version,
+    )
+
+
 def _log_predictions(args: argparse.Namespace, model: ServedModel) -> None:
     from fairlead_runtime.dataplane.events import Redaction, Style
     from fairlead_runtime.dataplane.eventwriters import EventWriter, HttpBatches, Lines
@@ -78,7 +101,11 @@ def _log_predictions(args: argparse.Namespace, model: ServedModel) -> None:
     except ValueError as error:
         raise WatchError(f"--prediction-log-redact: {error}") from None
     try:
-        target = HttpBatches(where) if "://" in where else Lines(where)
+        target = (
+            HttpBatches(where, token_file=args.prediction_log_token_file)
+            if "://" in where
+            else Lines(where)
+        )
     except ValueError as error:
         raise WatchError(f"--prediction-log: {error}") from None
     except OSError as error:

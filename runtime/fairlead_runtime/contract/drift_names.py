@@ -4,6 +4,12 @@ from __future__ import annotations
 
 PATH = "/fairlead/v1/drift"
 """The page with a replica's counts, on the metrics port."""
+PROFILE_FILE = "profile.json"
+"""Where a profile lies beside its model."""
+PROBLEM_FILE = "profile.problem"
+"""Lies beside the model in its place where the one that was asked for could not be had: why."""
+PROFILE_BYTES = 64 << 20
+"""A larger file is no profile."""
 
 INPUT_DRIFT = "model_input_drift"
 """Gauge, label `feature_name`: the shift of a feature's mean in standard deviations."""

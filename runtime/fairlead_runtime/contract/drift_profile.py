@@ -20,8 +20,6 @@ from fairlead_runtime.contract.drift import Counts
 
 SCHEMA = "fairlead.dev/drift-profile/v1"
 """What a profile's `schema` says. Another number after the v is another format."""
-PROFILE_FILE = "profile.json"
-"""Where a profile lies beside its model."""
 MAX_FEATURES = 512
 """Elements of a row that are looked at one by one; a longer row is summed up."""
 MAX_PROFILE_FEATURES = 2048

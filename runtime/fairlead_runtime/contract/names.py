@@ -4,6 +4,11 @@ from __future__ import annotations
 
 PREDICTIONS_TOTAL = "model_predictions_total"
 """Counter of requests, labels `model_version` and `status` (`success` or `error`)."""
+PREDICTION_ERRORS_TOTAL = "model_prediction_errors_total"
+"""Counter of the requests of status `error` by cause, labels `model_version` and `code`: the code
+in the answer's body, see `protocol.errors.Code`."""
+SERVER_FAULTS = ("NotReady", "Overloaded", "DeadlineExceeded", "InferenceFailed", "Internal")
+"""The codes that blame the server; all others blame the request. Error budgets count these."""
 PREDICTION_LATENCY_SECONDS = "model_prediction_latency_seconds"
 """Histogram of the time from parsed request to answer, label `model_version`."""
 REQUESTS_IN_FLIGHT = "model_requests_in_flight"
@@ -26,9 +31,9 @@ INFERENCE_SECONDS = "model_inference_seconds"
 REQUESTS_WAITING = "model_requests_waiting"
 """Gauge of requests that wait for the model."""
 REQUESTS_DROPPED_TOTAL = "model_requests_dropped_total"
-"""Counter of requests that were not run, label `reason`: queue_full, queue_slow (the wait would be
-too long), deadline or cancelled; and connections (one too many) and bodies (too many bytes at
-once), which never became requests."""
+"""Counter of requests that were not run, label `reason`: queue_full, queue_slow, deadline,
+cancelled; and connections (one too many) and bodies (too many bytes at once), which never became
+requests."""
 BATCHES_SPLIT_TOTAL = "model_batches_split_total"
 """Counter of batches that failed and were run request by request."""
 PREDICTIONS_CHECKED_TOTAL = "model_predictions_checked_total"
@@ -64,9 +69,12 @@ TRACE_HEADERS = ("traceparent", "tracestate")
 UNIT_HEADER = "x-fairlead-unit"
 """Set by the router from salt and user; what it picks the arm by. A client's own is overwritten."""
 VARIANT_HEADER = "x-fairlead-variant"
-"""Sent by the router with each answer: the variant whose pod answered."""
+"""Sent by the router with each request and answer: the variant whose pod answers."""
 EXPERIMENT_HEADER = "x-fairlead-experiment"
-"""Sent by the router with each answer while an experiment splits the traffic: its name."""
+"""Sent by the router, likewise, while an experiment splits the traffic: its name."""
+MODEL_HEADER = "x-fairlead-model"
+"""Sent by the router with each request: the name of the address, which an arm that is a model of
+another name answers for as well."""
 COMPARE_HEADER = "x-fairlead-compare"
 """On both copies of a mirrored request whose outputs are kept to be compared."""
 COMPARED, NOT_COMPARED = "1", "0"

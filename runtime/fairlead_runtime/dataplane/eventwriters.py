@@ -12,6 +12,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -73,11 +74,20 @@ class HttpBatches:
     Nothing is sent twice, but where the server had closed an idle connection: what it did not take
     is lost, and counted.
 
+    Args:
+        url: Where to.
+        timeout_s: How long the server may take.
+        token_file: A file with a token for it, read anew for each batch, because tokens of
+            Kubernetes are renewed in their file.
+
     Raises:
         ValueError: The URL is none; the message says why.
     """
 
-    def __init__(self, url: str, *, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(
+        self, url: str, *, timeout_s: float = _TIMEOUT_S, token_file: Path | None = None
+    ) -> None:
+        self._token_file = token_file
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"{url!r} is no http:// or https:// URL")
@@ -107,7 +117,7 @@ class HttpBatches:
     def _post(self, body: bytes) -> int:
         connection = self._connection
         try:
-            connection.request("POST", self._path, body, {"content-type": _BATCH_TYPE})
+            connection.request("POST", self._path, body, self._headers())
             answer = connection.getresponse()
             answer.read()
         except (OSError, http.client.HTTPException) as error:
@@ -117,6 +127,12 @@ class HttpBatches:
                 raise
             raise OSError(f"this is no HTTP: {error}") from error
         return answer.status
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"content-type": _BATCH_TYPE}
+        if self._token_file is not None:
+            headers["authorization"] = f"Bearer {self._token_file.read_text().strip()}"
+        return headers
 
 
 class EventWriter(Worker[bytes]):

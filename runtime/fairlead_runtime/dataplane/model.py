@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from fairlead_runtime.batching.probe import Profile, closed_batch, profile
 from fairlead_runtime.batching.queue import Batcher
@@ -23,6 +24,9 @@ from fairlead_runtime.metrics.counters import Metrics
 from fairlead_runtime.protocol.answering import Answering, answering
 from fairlead_runtime.protocol.errors import NotReadyError, UnknownModelError
 from fairlead_runtime.protocol.types import InferRequest, InferResponse, Signature
+
+if TYPE_CHECKING:  # OpenTelemetry is there only where it is asked for
+    from fairlead_runtime.dataplane.tracing import Tracing
 
 log = logging.getLogger(__name__)
 _LAST_LOOK_S = 2.0
@@ -44,6 +48,7 @@ class ServedModel:
         aside: Where the protocols' edges show each answer; None while nobody looks.
         properties: What else clients are told of the model.
         access: Where they note each request; None where no access log is wanted.
+        tracing: What makes spans of requests; None where nobody wants them.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class ServedModel:
         self.digest = ""
         self.aside: Aside | None = None
         self.access: AccessLog | None = None
+        self.tracing: Tracing | None = None
         self.properties: dict[str, str] = {}
         self._look: Callable[[Ran], None] | None = None
         self._engine: Engine | None = None
@@ -92,6 +98,7 @@ class ServedModel:
             profile=found,
             pool=self._pool,
             observer=self.metrics,
+            tracer=self.tracing,
             look=self._look,
         )
         self.metrics.watch_queue(lambda: self._batcher.waiting if self._batcher else 0)
@@ -184,6 +191,8 @@ class ServedModel:
         for worker in (self.aside, self.access):
             if worker is not None:
                 worker.close(_LAST_LOOK_S)
+        if self.tracing is not None:
+            self.tracing.close()
 
     def _loaded(self) -> Engine:
         if self._engine is None:

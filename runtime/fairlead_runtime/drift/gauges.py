@@ -71,7 +71,7 @@ def _shifts(pairs: list[tuple[Feature, FeatureCounts]]) -> Iterator[Metric]:
     yield inputs
     predictions = GaugeMetricFamily(
         drift_names.PREDICTION_DRIFT,
-        "The same for the model's first output; of several elements, the one that moved most.",
+        "Shift of the mean of the model's first output, of that element which moved most.",
     )
     if first:
         predictions.add_metric([], max(first))

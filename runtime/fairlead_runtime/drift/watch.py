@@ -25,8 +25,6 @@ from fairlead_runtime.drift.monitor import Answered, Monitor
 from fairlead_runtime.protocol.types import Signature
 
 log = logging.getLogger(__name__)
-MOST_BYTES = 64 << 20
-"""A larger file is no profile."""
 
 
 class Served(Protocol):
@@ -99,11 +97,7 @@ class DriftWatch(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Return all series as they are now."""
-        yield GaugeMetricFamily(
-            drift_names.PROFILE_REFUSED,
-            "1 where there is a profile that cannot be used; the log says why.",
-            value=1 if self.refused else 0,
-        )
+        yield refusal(refused=bool(self.refused))
         monitor = self.monitor
         if monitor is not None:
             yield from collect(monitor)
@@ -125,15 +119,27 @@ class DriftWatch(Collector):
         log.error("no drift is counted: %s", message)
 
 
+def refusal(*, refused: bool) -> Metric:
+    """Return the series that says whether there is a profile that cannot be used."""
+    return GaugeMetricFamily(
+        drift_names.PROFILE_REFUSED,
+        "1 where there is a profile that cannot be used; the log says why.",
+        value=float(refused),
+    )
+
+
 def read(path: Path) -> Profile:
     """Read a profile.
 
     Raises:
-        ProfileError: There is none, or it cannot be used.
+        ProfileError: There is none, or it cannot be used. Where whoever fetched it has left word
+            why it is not there, that is the message.
     """
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ProfileError(f"it has more than {MOST_BYTES >> 20} MiB")
+        if not path.exists() and (word := path.with_name(drift_names.PROBLEM_FILE)).is_file():
+            raise ProfileError(word.read_text(errors="replace")[:1000])
+        if path.stat().st_size > drift_names.PROFILE_BYTES:
+            raise ProfileError(f"it has more than {drift_names.PROFILE_BYTES >> 20} MiB")
         text = path.read_bytes()
     except OSError as error:
         raise ProfileError(error.strerror or str(error)) from error

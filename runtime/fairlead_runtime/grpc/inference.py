@@ -35,6 +35,9 @@ Context = Any  # grpc.aio's ServicerContext, whose methods are not typed alike i
 
 ERROR_KEY = "fairlead-error-bin"
 """Trailing metadata of every error: the JSON that an HTTP client would have got."""
+_Infer = Callable[[bytes, Context], Awaitable[bytes]]
+_FAULTS = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN")
+"""What blames the server."""
 _STATUS: dict[type[RequestError], grpc.StatusCode] = {
     InvalidRequestError: grpc.StatusCode.INVALID_ARGUMENT,
     InputRefusedError: grpc.StatusCode.INVALID_ARGUMENT,
@@ -54,7 +57,7 @@ class Inference:
 
     def handler(self) -> grpc.GenericRpcHandler:
         """Return the handler of the service."""
-        methods: dict[str, Callable[[Message], Awaitable[Message]]] = {
+        methods: dict[str, Callable[[Message, Context], Awaitable[Message]]] = {
             "ServerLive": self._server_live,
             "ServerReady": self._server_ready,
             "ServerMetadata": self._server_metadata,
@@ -65,68 +68,93 @@ class Inference:
             name: _unary(_answering(method, INFERENCE[f"{name}Request"]))
             for name, method in methods.items()
         }
-        infer = self._infer if self._model.access is None else self._logged_infer
+        infer: _Infer = self._infer if self._model.tracing is None else self._traced_infer
+        if self._model.access is not None:
+            infer = self._logged(infer)
         handlers["ModelInfer"] = _unary(infer)
         return grpc.method_handlers_generic_handler(INFERENCE_SERVICE, handlers)
 
-    async def _server_live(self, _: Message) -> Message:
+    async def _server_live(self, _: Message, __: Context) -> Message:
         return INFERENCE["ServerLiveResponse"](live=True)
 
-    async def _server_ready(self, _: Message) -> Message:
+    async def _server_ready(self, _: Message, __: Context) -> Message:
         return INFERENCE["ServerReadyResponse"](ready=self._model.ready)
 
-    async def _server_metadata(self, _: Message) -> Message:
+    async def _server_metadata(self, _: Message, __: Context) -> Message:
         response = INFERENCE["ServerMetadataResponse"]
         return response(name="fairlead", version=self._server_version)
 
-    async def _model_ready(self, request: Message) -> Message:
-        self._model.check_name(request.name, request.version or None)
+    async def _model_ready(self, request: Message, context: Context) -> Message:
+        _check_name(self._model, request.name, request.version, context)
         return INFERENCE["ModelReadyResponse"](ready=self._model.ready)
 
-    async def _model_metadata(self, request: Message) -> Message:
+    async def _model_metadata(self, request: Message, context: Context) -> Message:
         model = self._model
-        model.check_name(request.name, request.version or None)
+        _check_name(model, request.name, request.version, context)
         return render_model(model.name, model.version, model.signature(), names.PLATFORM)
 
-    async def _logged_infer(self, body: bytes, context: Context) -> bytes:
-        access, started = self._model.access, time.perf_counter()
-        try:
-            return await self._infer(body, context)
-        finally:
-            if access is not None:
-                code = context.code() or grpc.StatusCode.OK
-                access.note(
-                    protocol="grpc",
-                    method="",
-                    path=f"/{INFERENCE_SERVICE}/ModelInfer",
-                    status=getattr(code, "name", str(code)),
-                    seconds=time.perf_counter() - started,
-                    request_id="",
-                    traceparent=_trace(context),
-                )
+    def _logged(self, infer: _Infer) -> _Infer:
+        async def logged(body: bytes, context: Context) -> bytes:
+            access, started = self._model.access, time.perf_counter()
+            try:
+                return await infer(body, context)
+            finally:
+                if access is not None:
+                    access.note(
+                        protocol="grpc",
+                        method="",
+                        path=f"/{INFERENCE_SERVICE}/ModelInfer",
+                        status=_code(context),
+                        seconds=time.perf_counter() - started,
+                        request_id="",
+                        traceparent=_trace(context),
+                    )
 
-    async def _infer(self, body: bytes, context: Context) -> bytes:
+        return logged
+
+    async def _traced_infer(self, body: bytes, context: Context) -> bytes:
+        tracing = self._model.tracing
+        if tracing is None:
+            return await self._infer(body, context)
+        metadata = context.invocation_metadata() or ()
+        carrier = {key: str(value) for key, value in metadata if key in names.TRACE_HEADERS}
+        said = {"rpc.system": "grpc", "rpc.service": INFERENCE_SERVICE, "rpc.method": "ModelInfer"}
+        span = tracing.begin(f"{INFERENCE_SERVICE}/ModelInfer", carrier, said)
+        status = "CANCELLED"
+        try:
+            encoded = await self._infer(body, context, span)
+        except grpc.aio.AbortError:
+            status = _code(context)
+            raise
+        else:
+            status = "OK"
+            return encoded
+        finally:
+            tracing.end(span, "rpc.grpc.status", status, failed=status in _FAULTS)
+
+    async def _infer(self, body: bytes, context: Context, span: Any = None) -> bytes:  # noqa: ANN401
         model = self._model
         _echo_trace(context)
         with model.metrics.in_flight():
             started, now = time.perf_counter(), time.monotonic()
             try:
                 request = _parse(INFERENCE["ModelInferRequest"], body)
-                model.check_name(request.model_name, request.model_version or None)
+                _check_name(model, request.model_name, request.model_version, context)
                 signature = model.signature()
                 remaining = context.time_remaining()
                 deadline = None if remaining is None else now + remaining
                 call = parse_infer(request, signature, now=now, deadline=deadline)
+                call.infer.trace = span
                 answer = await model.infer(call.infer)
                 response = render_infer(
                     answer, signature, call, name=model.name, version=model.version
                 )
                 encoded: bytes = response.SerializeToString()
             except RequestError as error:
-                model.metrics.failed()
+                model.metrics.failed(error.code)
                 await _abort(context, error)
             except Exception:
-                model.metrics.failed()
+                model.metrics.failed(Code.INTERNAL)
                 log.exception("ModelInfer failed", extra={"trace_id": trace_id(_trace(context))})
                 await _abort(context, RequestError("internal error: see the server's log"))
             took = time.perf_counter() - started
@@ -146,11 +174,11 @@ def _unary(method: Callable[[bytes, Context], Awaitable[bytes]]) -> grpc.RpcMeth
 
 
 def _answering(
-    method: Callable[[Message], Awaitable[Message]], request_class: Message
+    method: Callable[[Message, Context], Awaitable[Message]], request_class: Message
 ) -> Callable[[bytes, Context], Awaitable[bytes]]:
     async def answer(body: bytes, context: Context) -> bytes:
         try:
-            response = await method(_parse(request_class, body))
+            response = await method(_parse(request_class, body), context)
         except RequestError as error:
             await _abort(context, error)
         encoded: bytes = response.SerializeToString()
@@ -178,8 +206,27 @@ def _echo_trace(context: Context) -> None:
 
 
 def _trace(context: Context) -> str:
+    return _told(context, names.TRACE_HEADERS[0])
+
+
+def _told(context: Context, name: str) -> str:
+    """Return an entry of the call's metadata, empty where it is not there."""
     metadata = context.invocation_metadata() or ()
-    return next((str(value) for key, value in metadata if key == names.TRACE_HEADERS[0]), "")
+    return next((str(value) for key, value in metadata if key == name), "")
+
+
+def _check_name(model: ServedModel, name: str, version: str, context: Context) -> None:
+    """Raise UnknownModelError unless the model is meant: by its name, or by the router's word.
+
+    As an arm of an experiment a model answers for the one whose address it shares.
+    """
+    meant = name == model.name or name == _told(context, names.MODEL_HEADER)
+    model.check_name(model.name if meant else name, version or None)
+
+
+def _code(context: Context) -> str:
+    code = context.code() or grpc.StatusCode.OK
+    return str(getattr(code, "name", code))
 
 
 async def _abort(context: Context, error: RequestError) -> NoReturn:

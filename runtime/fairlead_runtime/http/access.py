@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from fairlead_runtime.dataplane.access import AccessLog
+from fairlead_runtime.http.edge import Answering
 from fairlead_runtime.http.messages import Request, Response
-from fairlead_runtime.http.routes import REQUEST_ID, TRACEPARENT, Routes
+from fairlead_runtime.http.routes import REQUEST_ID, TRACEPARENT
 
 
 class Logged:
@@ -15,7 +16,7 @@ class Logged:
     What HTTP itself forbids never becomes a request, and so is not here.
     """
 
-    def __init__(self, routes: Routes, access: AccessLog) -> None:
+    def __init__(self, routes: Answering, access: AccessLog) -> None:
         self._routes, self._access = routes, access
 
     async def respond(self, request: Request) -> Response:

@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection: requests are answered one after the other, and nobody holds it for long.
 
-`reader.py` makes requests of bytes. tests/functional/test_http_*.py hold both to what HTTP asks.
+`reader.py` makes requests of bytes. tests/functional/test_http_*.py hold both to what HTTP asks. A
+connection that begins as HTTP/2 does is handed to `http2.py`, which is loaded with the first one.
 """
 
 from __future__ import annotations
@@ -31,6 +32,20 @@ class Answering(Protocol):
         """Return the answer to a body that is too large."""
 
 
+class Guest(Protocol):
+    """A connection, as the server sees it."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether the client has nothing in flight."""
+
+    def close(self) -> None:
+        """End the connection at once, in good order."""
+
+    def check(self, now: float) -> None:
+        """End the connection where its client takes too long."""
+
+
 class House(Protocol):
     """What all connections of a server have in common."""
 
@@ -44,11 +59,14 @@ class House(Protocol):
     def routes(self) -> Answering:
         """Who answers requests."""
 
-    def opened(self, connection: Connection) -> float:
+    def opened(self, connection: Guest) -> float:
         """Note a new connection and return when it is to end, in the loop's time."""
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: Guest) -> None:
         """Note that a connection has gone."""
+
+    def replaced(self, before: Guest, after: Guest) -> None:
+        """Note that a connection goes on as another one."""
 
     def refused(self, reason: str) -> None:
         """Count what is refused for want of room: `connections` or `bodies`."""
@@ -148,6 +166,14 @@ class Connection(Reader, asyncio.Protocol):
             self._check_sender(now - self._since)
 
     # The rest is ours.
+
+    def _speak_http2(self, data: bytes) -> None:
+        from fairlead_runtime.http.http2 import Http2Connection
+
+        successor = Http2Connection(self._house, self._transport, self._ends)
+        self._house.replaced(self, successor)
+        self._transport.set_protocol(successor)
+        successor.data_received(data)
 
     def _check_sender(self, waited_s: float) -> None:
         limits = self._limits

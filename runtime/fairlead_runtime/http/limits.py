@@ -17,7 +17,9 @@ class Limits:
         max_connections: Connections to the port; further ones are refused.
         max_held_bytes: Bytes of bodies that are being read, over all connections.
         max_pipelined: Requests read ahead of the one that is being answered.
-        max_ahead_bytes: Bytes of bodies read ahead.
+        max_ahead_bytes: Bytes of bodies read ahead; of HTTP/2, bytes of answers that its client has
+            not taken, beyond which no further request is begun.
+        max_streams: Requests at the same time on a connection of HTTP/2.
         header_s: From a request's first byte to its last header.
         body_s: From there to the body's end, and a second more for each `body_rate` bytes.
         body_rate: Bytes a second that a slow sender must reach.
@@ -37,6 +39,7 @@ class Limits:
     max_held_bytes: int = 256 << 20
     max_pipelined: int = 16
     max_ahead_bytes: int = 1 << 20
+    max_streams: int = 100
     header_s: float = 10.0
     body_s: float = 30.0
     body_rate: int = 16 << 10

@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable
 from email.utils import formatdate
 
-from fairlead_runtime.http.edge import Answering, Connection
+from fairlead_runtime.http.edge import Answering, Connection, Guest
 from fairlead_runtime.http.lifecycle import JITTER
 from fairlead_runtime.http.limits import Limits
 
@@ -31,21 +31,26 @@ class Listener:
         self.date = b""
         self.draining = False
         self.held_bytes = 0
-        self.connections: set[Connection] = set()
+        self.connections: set[Guest] = set()
         self.refused = refused
         self._max_age_s = max_connection_age_s
         self._server: asyncio.Server | None = None
         self._sweeping: asyncio.Task[None] | None = None
 
-    def opened(self, connection: Connection) -> float:
+    def opened(self, connection: Guest) -> float:
         """Note a new connection and return when it is to end, in the loop's time."""
         self.connections.add(connection)
         spread = 1 - JITTER + 2 * JITTER * random.random()  # noqa: S311 - no secret
         return self.loop.time() + self._max_age_s * spread
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: Guest) -> None:
         """Note that a connection has gone."""
         self.connections.discard(connection)
+
+    def replaced(self, before: Guest, after: Guest) -> None:
+        """Note that a connection goes on as another one."""
+        self.connections.discard(before)
+        self.connections.add(after)
 
     @property
     def crowd(self) -> int:

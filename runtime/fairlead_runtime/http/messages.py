@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -47,6 +48,7 @@ class Request:
         query: What follows the question mark.
         headers: By name in lower case; of a repeated header the last.
         body: Without the transfer coding; a content coding is still on it.
+        trace: See `InferRequest.trace`.
     """
 
     method: str
@@ -54,6 +56,7 @@ class Request:
     query: bytes
     headers: Mapping[bytes, bytes]
     body: bytes
+    trace: Any = None
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from enum import Enum
 
 import httptools
 
+from fairlead_runtime.http.http2_frames import PREFACE
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.messages import Request, Response
 from fairlead_runtime.http.wire import (
@@ -83,6 +84,7 @@ class Reader(ABC):
         self._parser = httptools.HttpRequestParser(self)
         self._at = _START
         self._since = 0.0  # when what is read next began
+        self._begun: bytes | None = b""  # the first bytes, until it is known what is spoken
         self._read_ended_one = self._pipelined = False
         self._resumes = False
         self._known: _Known | None = None
@@ -94,6 +96,10 @@ class Reader(ABC):
     @abstractmethod
     def _push(self, entry: Entry) -> None:
         """Take a request, or a refusal, in the order of their bytes."""
+
+    @abstractmethod
+    def _speak_http2(self, data: bytes) -> None:
+        """Hand the connection over, as HTTP/2, and what followed its preface."""
 
     @abstractmethod
     def _continue(self) -> None:
@@ -123,6 +129,8 @@ class Reader(ABC):
             self._unlike += 1
         fresh = self._at is _START
         self._read_ended_one = self._pipelined = False
+        if self._begun is not None:
+            data = self._opening(data)
         while data and self._at is not _NOTHING:
             try:
                 self._parser.feed_data(data)
@@ -258,6 +266,21 @@ class Reader(ABC):
         )
         self._since = self._clock()
         self._push(Entry(request, None, before.method == "HEAD", True, known.version))  # noqa: FBT003
+
+    def _opening(self, data: bytes) -> bytes:
+        """Return the connection's first bytes, once they cannot be those of HTTP/2."""
+        begun = (self._begun or b"") + data
+        if self._at is _NOTHING or not begun.startswith(PREFACE[: len(begun)]):
+            self._begun = None
+            return begun
+        if len(begun) < len(PREFACE):
+            self._begun = begun
+            if self._at is _START:
+                self._at, self._since = _HEAD, self._clock()
+            return b""
+        self._begun, self._at = None, _NOTHING
+        self._speak_http2(begun[len(PREFACE) :])
+        return b""
 
     def _broken(self, error: httptools.HttpParserError) -> None:
         if self._at is _NOTHING:

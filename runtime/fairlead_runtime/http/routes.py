@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -26,6 +27,7 @@ from fairlead_runtime.protocol import simple, v2
 from fairlead_runtime.protocol.answers import render_infer, render_model
 from fairlead_runtime.protocol.coding import deflate, inflate
 from fairlead_runtime.protocol.errors import (
+    Code,
     InvalidRequestError,
     MethodNotAllowedError,
     NotFoundError,
@@ -52,6 +54,7 @@ _CODING = b"content-encoding"
 _HEADER_LENGTH = b"inference-header-content-length"
 REQUEST_ID = names.REQUEST_ID_HEADER.encode()
 _TIMEOUTS = (names.TIMEOUT_HEADER.encode(), names.ENVOY_TIMEOUT_HEADER.encode())
+_MODEL = names.MODEL_HEADER.encode()
 TRACEPARENT, _TRACESTATE = (name.encode() for name in names.TRACE_HEADERS)
 _LONG_WORK = 1 << 18  # bytes: a coding of more takes long enough to leave the event loop for it
 _ENDPOINTS = [
@@ -89,9 +92,10 @@ class Routes:
 
     async def respond(self, request: Request) -> Response:
         """Answer a request; an error is an answer as well, never an exception."""
-        predict = self._predictions.get(request.path) or self._predictions.get(
-            request.path.rstrip("/")
-        )
+        predict = self._prediction(request.path)
+        if predict is None and _MODEL in request.headers:
+            request = self._of_this_model(request)
+            predict = self._prediction(request.path)
         try:
             if predict is None:
                 response = await self._read(request)
@@ -106,11 +110,11 @@ class Routes:
                     metrics.answering -= 1
         except RequestError as error:
             if predict is not None:
-                self._model.metrics.failed()
+                self._model.metrics.failed(error.code)
             response = error_response(error)
         except Exception:
             log.exception("%s %s failed", request.method, request.path, extra=who(request))
-            self._model.metrics.failed()
+            self._model.metrics.failed(Code.INTERNAL)
             response = error_response(RequestError("internal error: see the server's log"))
         for name in (TRACEPARENT, _TRACESTATE):
             value = request.headers.get(name)
@@ -118,9 +122,23 @@ class Routes:
                 response.headers.append((name, value))
         return response
 
+    def _prediction(self, path: str) -> Callable[[Request], Awaitable[Response]] | None:
+        return self._predictions.get(path) or self._predictions.get(path.rstrip("/"))
+
+    def _of_this_model(self, request: Request) -> Request:
+        """Return a request as it would be with this model's own name.
+
+        As an arm of an experiment a model answers for the one whose address it shares.
+        """
+        asked = f"/v2/models/{request.headers[_MODEL].decode('latin-1')}"
+        if request.path != asked and not request.path.startswith(f"{asked}/"):
+            return request
+        path = f"/v2/models/{self._model.name}{request.path[len(asked) :]}"
+        return dataclasses.replace(request, path=path)
+
     def too_large(self) -> Response:
         """Return the answer to a body of more than `max_body_bytes`; the edge kept none of it."""
-        self._model.metrics.failed()
+        self._model.metrics.failed(Code.TOO_LARGE)
         return error_response(TooLargeError(self.max_body_bytes))
 
     async def _predict(self, request: Request) -> Response:
@@ -132,6 +150,7 @@ class Routes:
         if _CODING in request.headers:
             body = await self._plain_body(request)
         asked = simple.parse_predict(body, signature, chosen, deadline=deadline)
+        asked.infer.trace = request.trace
         request_id = asked.infer.id or _request_id(request) or self._ids.next()
         answer = await model.infer(asked.infer)
         body = simple.render_predict(
@@ -164,6 +183,7 @@ class Routes:
             now=now,
             deadline=deadline,
         )
+        asked.infer.trace = request.trace
         request_id = asked.infer.id or _request_id(request)
         answer = await model.infer(asked.infer)
         rendered = render_infer(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from fairlead_runtime.dataplane.model import ServedModel
 from fairlead_runtime.engine.session import Engine
 from fairlead_runtime.http.access import Logged
+from fairlead_runtime.http.edge import Answering
 from fairlead_runtime.http.internal import Internal
 from fairlead_runtime.http.lifecycle import Companion, ListenError, Server
 from fairlead_runtime.http.limits import Limits
@@ -59,8 +60,15 @@ async def serve(
         draining.extend(asyncio.ensure_future(each.stop(drain_s)) for each in companions)
 
     routes = Routes(model, server_version=server_version, max_body_bytes=limits.max_body_bytes)
+    answering: Answering = routes
+    if model.tracing is not None:
+        from fairlead_runtime.http.tracing import Traced
+
+        answering = Traced(answering, model.tracing)
+    if model.access is not None:
+        answering = Logged(answering, model.access)
     server = _server(edge)(
-        routes if model.access is None else Logged(routes, model.access),
+        answering,
         model,
         host=host,
         port=port,

@@ -17,6 +17,7 @@ from prometheus_client import (
 
 from fairlead_runtime.contract import names
 from fairlead_runtime.metrics.tally import Distribution, Tallies, Tally
+from fairlead_runtime.protocol.errors import Code
 
 _BUCKETS_S = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
@@ -25,6 +26,8 @@ _BUCKETS_S = (
 _SHORT_S = (0.00001, 0.000025, 0.00005, *_BUCKETS_S)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _DROPPED = ("queue_full", "queue_slow", "deadline", "cancelled", "connections", "bodies")
+# What a prediction can end with: not what HTTP refuses before there is a request.
+_CODES = tuple(Code)[: tuple(Code).index(Code.BAD_REQUEST)]
 _UNSEEN = ("queue_full", "sink_failed", "log_full", "log_failed", "access_log")
 
 
@@ -42,6 +45,7 @@ class Metrics:
         PlatformCollector(registry=self.registry)
         self._name, self._version = model_name, model_version
         self._success, self._error = Tally(), Tally()
+        self._causes = {code: Tally() for code in _CODES}
         self._dropped = {reason: Tally() for reason in _DROPPED}
         self._split = Tally()
         self._unseen = {reason: Tally() for reason in _UNSEEN}
@@ -77,13 +81,20 @@ class Metrics:
         ours = Tallies()
         ours.counter(
             names.PREDICTIONS_TOTAL,
-            "Prediction requests by outcome.",
+            "Prediction requests: success or error.",
             {
                 (self._version, names.STATUS_SUCCESS): self._success,
                 (self._version, names.STATUS_ERROR): self._error,
             },
             "model_version",
             "status",
+        )
+        ours.counter(
+            names.PREDICTION_ERRORS_TOTAL,
+            "Prediction requests that failed, by the code in the answer.",
+            {(self._version, code.value): tally for code, tally in self._causes.items()},
+            "model_version",
+            "code",
         )
         ours.histogram(
             names.PREDICTION_LATENCY_SECONDS,
@@ -97,7 +108,7 @@ class Metrics:
         ours.gauge(names.REQUESTS_WAITING, "Requests that wait for the model.", self._read_waiting)
         ours.counter(
             names.REQUESTS_DROPPED_TOTAL,
-            "Requests that were not run.",
+            "Requests that were not run, and what was too much to become one.",
             {(reason,): tally for reason, tally in self._dropped.items()},
             "reason",
         )
@@ -113,8 +124,16 @@ class Metrics:
             "reason",
         )
         for name, text, tally in (
-            (names.PREDICTIONS_CHECKED_TOTAL, "Answers looked at for NaN.", self._checked),
-            (names.PREDICTIONS_NON_FINITE_TOTAL, "Those with NaN or infinities.", self._non_finite),
+            (
+                names.PREDICTIONS_CHECKED_TOTAL,
+                "Answers looked at for NaN.",
+                self._checked,
+            ),
+            (
+                names.PREDICTIONS_NON_FINITE_TOTAL,
+                "Answers with NaN, infinities.",
+                self._non_finite,
+            ),
             (names.PREDICTIONS_LOGGED_TOTAL, "Answers in the prediction log.", self._logged),
         ):
             ours.counter(name, text, {(self._version,): tally}, "model_version")
@@ -144,9 +163,10 @@ class Metrics:
         self._success.value += 1
         self._latency.observe(seconds)
 
-    def failed(self) -> None:
-        """Count a request that got an error."""
+    def failed(self, code: Code) -> None:
+        """Count a request that got an error, by what went wrong."""
         self._error.value += 1
+        self._causes[code].value += 1
 
     @contextmanager
     def in_flight(self) -> Iterator[None]:

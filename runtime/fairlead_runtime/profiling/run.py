@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fairlead_runtime.contract.drift_names import PROFILE_FILE
 from fairlead_runtime.contract.drift_profile import (
-    PROFILE_FILE,
     Profile,
     ProfileError,
     parse,

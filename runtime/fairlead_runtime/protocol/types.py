@@ -84,12 +84,14 @@ class InferRequest:
         outputs: Names of the outputs that are wanted; None for all.
         deadline: When nobody waits for the answer any more, in seconds of the monotonic clock;
             None where the client set no limit.
+        trace: The span of the request, its tracer's own; None where nobody traces it.
     """
 
     inputs: Mapping[str, Array]
     id: str = ""
     outputs: tuple[str, ...] | None = None
     deadline: float | None = None
+    trace: Any = None
 
 
 @dataclass(slots=True, kw_only=True)  # frozen would cost 0.3 us: it is made for each request

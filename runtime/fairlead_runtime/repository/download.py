@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from email.message import Message
 from typing import IO
 
+from fairlead_runtime.repository.addresses import Checks, Guard
 from fairlead_runtime.repository.errors import (
     DownloadFailedError,
     DownloadRefusedError,
@@ -29,8 +30,16 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
 class HttpFile:
     """The file at an http(s) URL, of which the version that was met first is remembered."""
 
-    def __init__(self, url: str, *, headers: Mapping[str, str], stall_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        stall_s: float,
+        private_redirects: bool = True,
+    ) -> None:
         self._url, self._stall_s = url, stall_s
+        self._private_redirects = private_redirects
         self._headers = {"User-Agent": "fairlead-runtime", "Accept": "*/*", **headers}
         self._validator: str | None = None
         self._total: int | None = None
@@ -51,7 +60,8 @@ class HttpFile:
             yield self._piece(answer, start)
 
     def _ask(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-        opener = urllib.request.build_opener(_Redirects)
+        guard = Guard(self.shown, private_redirects=self._private_redirects)
+        opener = urllib.request.build_opener(_Redirects(guard), Checks(guard))
         try:
             answer: http.client.HTTPResponse = opener.open(request, timeout=self._stall_s)
         except urllib.error.HTTPError as error:
@@ -123,6 +133,9 @@ class HttpFile:
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """Follows redirects over http(s), but takes credentials neither elsewhere nor out of TLS."""
 
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
     def redirect_request(
         self,
         req: urllib.request.Request,
@@ -140,6 +153,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         left_tls = req.type == "https" and following.type == "http"
         if following.host != req.host or left_tls:
             following.remove_header("Authorization")
+        self._guard.redirected = True
         return following
 
 

@@ -9,23 +9,21 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-from fairlead_runtime.repository import objects, secret, transfer
-from fairlead_runtime.repository.download import HttpFile
+from fairlead_runtime.repository import objects, transfer
 from fairlead_runtime.repository.errors import (
     DigestMismatchError,
     DownloadFailedError,
     InvalidModelError,
     ModelChangedInPlaceError,
-    SourceNotFoundError,
-    UnsupportedSchemeError,
 )
 from fairlead_runtime.repository.files import MODEL_FILE, copy
+from fairlead_runtime.repository.onefile import Wish, bring_file, on_disk
+from fairlead_runtime.repository.profile import bring_profile, bring_profile_beside
 
-SCHEMES = ("file", "pvc", "configmap", "http", "https", *objects.SCHEMES)
 _SCRATCH = ".fetch-"
 _CHUNK = 1 << 20
 _NOT_MODELS = {
@@ -61,6 +59,9 @@ def fetch(
     resolved: str | None = None,
     source_dir: Path | None = None,
     secret_dir: Path | None = None,
+    private_redirects: bool = True,
+    profile_uri: str | None = None,
+    profile_source_dir: Path | None = None,
     patience: transfer.Patience | None = None,
     progress: transfer.Progress | None = None,
 ) -> Fetched:
@@ -77,6 +78,10 @@ def fetch(
         resolved: Digest that the revision's first pod found.
         source_dir: Where the claim or the ConfigMap of the URI is mounted.
         secret_dir: Where the Secret with credentials is mounted.
+        private_redirects: Whether an http(s) redirect may lead to an address that is not public.
+        profile_uri: Where its drift profile is; where it cannot be had, `profile.problem` says why
+            and the model is fetched all the same. Without it, what lies beside the model is taken.
+        profile_source_dir: Where the claim or the ConfigMap of that URI is mounted.
         patience: How long a source is waited for.
         progress: Is told how many bytes there are; the log is, without one.
 
@@ -89,16 +94,21 @@ def fetch(
             shutil.rmtree(left_by_a_kill)
         scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=directory))
         try:
-            wish = _Wish(
+            wish = Wish(
                 limit_bytes=max_size_mib << 20,
                 source_dir=source_dir,
                 secret_dir=secret_dir,
+                private_redirects=private_redirects,
                 patience=patience or transfer.Patience(),
                 progress=progress or transfer.logged(),
             )
-            _bring(uri, scratch, wish)
+            alone = _bring(uri, scratch, wish)
             digest = digest_of(scratch / MODEL_FILE)
             _check(scratch / MODEL_FILE, digest, pinned, resolved)
+            if profile_uri:
+                bring_profile(profile_uri, scratch, replace(wish, source_dir=profile_source_dir))
+            elif alone:
+                bring_profile_beside(uri, scratch, wish)
             _place(scratch, directory)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -144,30 +154,11 @@ def digest_of(path: Path) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Wish:
-    """How a source is to be read."""
-
-    limit_bytes: int
-    source_dir: Path | None
-    secret_dir: Path | None
-    patience: transfer.Patience
-    progress: transfer.Progress
-
-
-def _bring(uri: str, target: Path, wish: _Wish) -> None:
-    parts = urlsplit(uri)
-    if parts.scheme in ("http", "https"):
-        headers = secret.http_headers(wish.secret_dir)
-        transfer.transfer(
-            HttpFile(uri, headers=headers, stall_s=wish.patience.stall_s),
-            target / MODEL_FILE,
-            budget=transfer.Budget(wish.limit_bytes),
-            patience=wish.patience,
-            progress=wish.progress,
-        )
-    elif parts.scheme in objects.SCHEMES:
-        objects.fetch_objects(
+def _bring(uri: str, target: Path, wish: Wish) -> bool:
+    """Bring the model; return whether it is one file rather than a folder."""
+    scheme = urlsplit(uri).scheme
+    if scheme in objects.SCHEMES:
+        return objects.fetch_objects(
             uri,
             target,
             limit_bytes=wish.limit_bytes,
@@ -175,18 +166,11 @@ def _bring(uri: str, target: Path, wish: _Wish) -> None:
             progress=wish.progress,
             secret_dir=wish.secret_dir,
         )
-    elif parts.scheme == "file":
-        copy(Path(unquote(parts.path)), Path("/"), target, limit_bytes=wish.limit_bytes)
-    elif parts.scheme in ("pvc", "configmap"):
-        if wish.source_dir is None:
-            message = f"{parts.scheme}:// needs --source-dir: where {parts.netloc} is mounted"
-            raise SourceNotFoundError(message)
-        inside = wish.source_dir / unquote(parts.path).lstrip("/")
-        copy(inside, wish.source_dir, target, limit_bytes=wish.limit_bytes)
-    else:
-        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        message = f"cannot fetch {uri!r}: use one of {known}"
-        raise UnsupportedSchemeError(message)
+    if scheme in ("http", "https"):
+        bring_file(uri, target / MODEL_FILE, wish)
+        return True
+    source, root = on_disk(uri, wish.source_dir)
+    return copy(source, root, target, limit_bytes=wish.limit_bytes)
 
 
 def _check(model: Path, digest: str, pinned: str | None, resolved: str | None) -> None:

@@ -11,8 +11,11 @@ MODEL_FILE = "model.onnx"
 _SKIPPED = frozenset({"lost+found"})
 
 
-def copy(source: Path, root: Path, target: Path, *, limit_bytes: int) -> None:
+def copy(source: Path, root: Path, target: Path, *, limit_bytes: int) -> bool:
     """Copy a model file, or a folder with `model.onnx`, into `target`.
+
+    Returns:
+        Whether it is a file.
 
     Args:
         source: File or folder.
@@ -24,9 +27,7 @@ def copy(source: Path, root: Path, target: Path, *, limit_bytes: int) -> None:
         SourceNotFoundError: There is no such file, or it leads outside of `root`.
         ModelTooLargeError: It has more than `limit_bytes`.
     """
-    resolved = source.resolve()
-    if not resolved.is_relative_to(root.resolve()):
-        raise SourceNotFoundError(f"{source} leads out of the source directory")
+    resolved = _inside(source, root)
     if resolved.is_dir():
         pairs = _folder(resolved, target)
     elif resolved.is_file():
@@ -42,6 +43,30 @@ def copy(source: Path, root: Path, target: Path, *, limit_bytes: int) -> None:
     for path, goal in pairs:
         goal.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, goal)
+    return resolved.is_file()
+
+
+def copy_file(source: Path, root: Path, goal: Path, *, limit_bytes: int) -> None:
+    """Copy one file to `goal`.
+
+    Raises:
+        SourceNotFoundError: There is no such file, or it leads outside of `root`.
+        ModelTooLargeError: It has more than `limit_bytes`.
+    """
+    resolved = _inside(source, root)
+    if not resolved.is_file():
+        what = "is a folder, not a file" if resolved.is_dir() else "is not there"
+        raise SourceNotFoundError(f"{source} {what}{_beside(resolved)}")
+    if resolved.stat().st_size > limit_bytes:
+        raise ModelTooLargeError(f"{source} has more than {limit_bytes} bytes")
+    shutil.copyfile(resolved, goal)
+
+
+def _inside(source: Path, root: Path) -> Path:
+    resolved = source.resolve()
+    if not resolved.is_relative_to(root.resolve()):
+        raise SourceNotFoundError(f"{source} leads out of the source directory")
+    return resolved
 
 
 def _folder(folder: Path, target: Path) -> list[tuple[Path, Path]]:

@@ -32,23 +32,19 @@ def fetch_objects(
     patience: Patience,
     progress: Progress,
     secret_dir: Path | None,
-) -> None:
+) -> bool:
     """Bring the object or the folder at `uri` into `target`, all of it of one moment.
 
     It is looked at again when the last byte came. Where something was replaced meanwhile, all of it
     is fetched anew, because new weights and an old graph make no model.
 
+    Returns:
+        Whether it is an object.
+
     Raises:
         FetchError: It is not there, refused, too large, or failed too often.
     """
-    scheme, _, place = uri.partition("://")
-    name, _, key = place.partition("/")
-    parts = key.removesuffix("/").split("/")
-    if not name or not all(parts) or {".", ".."} & set(parts):
-        raise UnsupportedSchemeError(
-            f"{uri} is not {scheme}://bucket/key: it needs a key, without empty parts, '.' and '..'"
-        )
-    bucket = Bucket(scheme, name, patience=patience, secret_dir=secret_dir)
+    bucket, key = _place(uri, patience=patience, secret_dir=secret_dir)
     for round_ in range(_ROUNDS):
         found = _find(bucket, key)
         budget = Budget(limit_bytes)
@@ -60,7 +56,7 @@ def fetch_objects(
                 file = bucket.file(version)
                 transfer(file, path, budget=budget, patience=patience, progress=progress)
             if _find(bucket, key) == found:
-                return
+                return found[MODEL_FILE].key == key
         except ChangedMeanwhileError:
             pass
         log.warning("%s changed while it was fetched; all of it anew", uri)
@@ -68,6 +64,36 @@ def fetch_objects(
             (target / goal).unlink(missing_ok=True)
         patience.pause(round_)
     raise DownloadFailedError(f"{uri} changes again and again while it is fetched", again=False)
+
+
+def fetch_object(
+    uri: str,
+    goal: Path,
+    *,
+    limit_bytes: int,
+    patience: Patience,
+    progress: Progress,
+    secret_dir: Path | None,
+) -> None:
+    """Bring the one object at `uri` to `goal`.
+
+    Raises:
+        FetchError: It is not there, refused, too large, replaced meanwhile, or failed too often.
+    """
+    bucket, key = _place(uri, patience=patience, secret_dir=secret_dir)
+    file = bucket.file(bucket.look(key))
+    transfer(file, goal, budget=Budget(limit_bytes), patience=patience, progress=progress)
+
+
+def _place(uri: str, *, patience: Patience, secret_dir: Path | None) -> tuple[Bucket, str]:
+    scheme, _, place = uri.partition("://")
+    name, _, key = place.partition("/")
+    parts = key.removesuffix("/").split("/")
+    if not name or not all(parts) or {".", ".."} & set(parts):
+        raise UnsupportedSchemeError(
+            f"{uri} is not {scheme}://bucket/key: it needs a key, without empty parts, '.' and '..'"
+        )
+    return Bucket(scheme, name, patience=patience, secret_dir=secret_dir), key
 
 
 def _find(bucket: Bucket, key: str) -> Mapping[str, Stored]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from fairlead_runtime.engine.providers import Asked
 from fairlead_runtime.engine.session import OnnxEngine, cpu_limit
 from fairlead_runtime.protocol.errors import InferenceError
 from fairlead_runtime.protocol.types import Array
@@ -44,6 +45,8 @@ def measure(
     examples: Path | None,
     tolerance_milli: int,
     threads: int,
+    asked: Asked,
+    fallback: bool,
     batch_size: int | None,
     round_seconds: float,
     round_runs: int,
@@ -57,7 +60,7 @@ def measure(
     progress("loading the model")
     started = time.perf_counter()
     try:
-        engine = open_model(model, threads=threads)
+        engine = open_model(model, threads=threads, asked=asked, fallback=fallback)
     except ToolError as error:
         if not error.blames_model:
             raise

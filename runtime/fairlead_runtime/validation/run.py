@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from fairlead_runtime.engine.providers import Asked
 from fairlead_runtime.engine.session import cpu_limit
 from fairlead_runtime.protocol.types import Signature
 from fairlead_runtime.repository.fetch import digest_of
@@ -30,6 +31,8 @@ def validate(
     max_latency_ms: int | None = None,
     max_non_finite_milli: int = 0,
     threads: int | None = None,
+    provider: str = "auto",
+    provider_fallback: bool = True,
     batch_size: int | None = None,
     round_seconds: float = 1.0,
     round_runs: int = 1000,
@@ -47,6 +50,8 @@ def validate(
         max_latency_ms: Most milliseconds of the 99th percentile of one request.
         max_non_finite_milli: Most rows, in thousandths, whose answers may hold NaN or infinity.
         threads: Threads of one inference; None takes the CPU limit, as the server does.
+        provider: Where it runs: `cpu`, `cuda`, or `auto` for CUDA where it is there.
+        provider_fallback: Whether the CPU will do where `cuda` was asked for and cannot be had.
         batch_size: Rows of one request; None takes 1, or the only size that the model takes.
         round_seconds: Most seconds of each of the five rounds.
         round_runs: Most runs of each round.
@@ -66,6 +71,8 @@ def validate(
         examples=examples,
         tolerance_milli=tolerance_milli,
         threads=used,
+        asked=Asked(provider),
+        fallback=provider_fallback,
         batch_size=batch_size,
         round_seconds=round_seconds,
         round_runs=round_runs,

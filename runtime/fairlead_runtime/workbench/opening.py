@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from types import ModuleType
 
+from fairlead_runtime.engine.providers import Asked, ProviderError, tell
 from fairlead_runtime.engine.session import EngineError, OnnxEngine, cpu_limit
 from fairlead_runtime.repository.files import MODEL_FILE
 from fairlead_runtime.workbench.errors import ToolError
@@ -31,23 +32,35 @@ def model_file(model: Path | str) -> Path:
     return path
 
 
-def open_model(model: Path | str, *, threads: int | None = None) -> OnnxEngine:
+def open_model(
+    model: Path | str,
+    *,
+    threads: int | None = None,
+    asked: Asked = Asked.CPU,
+    fallback: bool = True,
+) -> OnnxEngine:
     """Load a model as the server does, without warming it up.
 
     Args:
         model: File, or folder with `model.onnx`.
         threads: Threads of one inference; None takes the CPU limit.
+        asked: Where it is to run.
+        fallback: Whether the CPU will do where CUDA was asked for and cannot be had.
 
     Raises:
-        ToolError: It is not there, or (blaming the model) cannot be loaded.
+        ToolError: It is not there, CUDA cannot be had, or (blaming the model) it cannot be loaded.
     """
     path = model_file(model)
     try:
-        return OnnxEngine(path, threads=threads or cpu_limit())
+        engine = OnnxEngine(path, threads=threads or cpu_limit(), asked=asked)
+        tell(engine.provider, fallback=fallback)
+    except ProviderError as error:
+        raise ToolError("ProviderUnavailable", str(error)) from error
     except EngineError as error:
         if no_memory(str(error)):
             raise ToolError("OutOfMemory", f"{error}: give this process more memory") from error
         raise ToolError("InvalidModel", str(error), blames_model=True) from error
+    return engine
 
 
 def no_memory(message: str) -> bool:

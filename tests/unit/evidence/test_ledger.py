@@ -288,6 +288,7 @@ def test_a_stored_ledger_is_the_same(
         unread=("x",),
     )
     assert saved.from_json(json.loads(json.dumps(saved.to_json(ledger)))) == ledger
+    assert saved.unpack(saved.pack(ledger)) == ledger
 
 
 def test_a_stored_ledger_holds_no_floats_and_is_bounded() -> None:
@@ -317,6 +318,8 @@ def test_a_stored_ledger_holds_no_floats_and_is_bounded() -> None:
         seen={**models, **routers},
         restarts=dict.fromkeys(models, 1),
     )
+    assert saved.unpack(saved.pack(ledger)) is not None
+    assert len(saved.pack(ledger)) < 20_000
     document = saved.to_json(ledger, limits_ms=(5, 60, 75))
     text = json.dumps(document, separators=(",", ":"))
     assert len(text) < 20_000

@@ -51,6 +51,22 @@ def test_a_secret_is_mounted_for_the_fetch_only() -> None:
     assert "secret" not in {m["name"] for m in spec["containers"][0]["volumeMounts"]}
 
 
+def test_private_redirects_are_denied_to_the_fetch_beside_what_it_has() -> None:
+    def variables(private_redirects: bool) -> list[str]:
+        template = pod_template(
+            name="fraud", revision_hash=HASH, version="7", image="runtime:1", model=MODEL,
+            runtime={}, connection_age_s=60.0, private_redirects=private_redirects,
+        )  # fmt: skip
+        [fetch], [server] = template["spec"]["initContainers"], template["spec"]["containers"]
+        assert "env" not in server
+        return [each["name"] for each in fetch["env"]]
+
+    assert variables(private_redirects=True) == ["FAIRLEAD_MODEL_DIGEST"]
+    assert variables(private_redirects=False) == [
+        "FAIRLEAD_MODEL_DIGEST", "FAIRLEAD_PRIVATE_REDIRECTS"
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("uri", ["s3://models/fraud/7/", "gs://m/k.onnx", "az://c/k.onnx"])
 def test_an_object_store_needs_no_volume_but_its_secret(uri: str) -> None:
     spec = a_template(uri=uri, secretName="keys")["spec"]
@@ -58,6 +74,46 @@ def test_an_object_store_needs_no_volume_but_its_secret(uri: str) -> None:
     assert fetch["args"][:3] == ["fetch", uri, "/model"]
     assert fetch["args"][-2:] == ["--secret-dir", "/fairlead/secret"]
     assert [v["name"] for v in spec["volumes"]] == ["model", "tmp", "secret"]
+
+
+def test_a_profile_is_fetched_with_the_model_and_asked_for_by_name() -> None:
+    spec = a_template(profileUri="configmap://profiles/fraud.json", secretName="keys")["spec"]
+    [fetch], [server] = spec["initContainers"], spec["containers"]
+    assert fetch["args"][-4:] == [
+        "--profile-uri", "configmap://profiles/fraud.json",
+        "--profile-source-dir", "/fairlead/profile",
+    ]  # fmt: skip
+    assert "/fairlead/profile" in {m["mountPath"] for m in fetch["volumeMounts"]}
+    # One that is not there must not hold up the pod.
+    profile = {"name": "profile", "configMap": {"name": "profiles", "optional": True}}
+    assert profile in spec["volumes"]
+    place = server["args"].index("--profile")
+    assert server["args"][place + 1] == "/model/profile.json"
+
+
+def test_a_profile_beside_the_model_needs_nothing() -> None:
+    spec = a_template()["spec"]
+    assert "--profile-uri" not in spec["initContainers"][0]["args"]
+    assert "--profile" not in spec["containers"][0]["args"]
+
+
+def test_predictions_go_to_the_recorder_with_a_token_of_its_own() -> None:
+    where = "http://recorder/v1/modeldeployments/shop/fraud/predictions?revision=01234567"
+    template = pod_template(
+        name="fraud", revision_hash=HASH, version="7", image="runtime:1", model=MODEL,
+        runtime={"recordPredictionsPercent": 25}, connection_age_s=60.0, predictions=where,
+    )  # fmt: skip
+    [server] = template["spec"]["containers"]
+    place = server["args"].index("--prediction-log")
+    assert server["args"][place : place + 6] == [
+        "--prediction-log", where, "--prediction-log-share", "0.25",
+        "--prediction-log-token-file", "/fairlead/recorder/token",
+    ]  # fmt: skip
+    assert "/fairlead/recorder" in {m["mountPath"] for m in server["volumeMounts"]}
+    [volume] = [v for v in template["spec"]["volumes"] if v["name"] == "recorder-token"]
+    [source] = volume["projected"]["sources"]
+    assert source["serviceAccountToken"]["audience"] == "fairlead-recorder"
+    assert "--prediction-log" not in a_template()["spec"]["containers"][0]["args"]
 
 
 def test_a_pinned_digest_is_an_argument_and_a_resolved_one_a_reference() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from fairlead_operator.planning import names
 from fairlead_operator.reconcile.drift import DriftKeeper
 from fairlead_operator.rollout.revision import State
 from fairlead_operator.rollout.snapshot import Snapshot
+from fairlead_operator.stats.drift_rules import Rules
 from fairlead_operator.traffic.counts import Window as Evidence
 from fairlead_runtime.contract.drift_counts import FeatureCounts, Window
 from fairlead_runtime.contract.drift_report import Reference, Report
@@ -102,14 +103,46 @@ async def test_a_gate_gets_the_scores_of_both_revisions() -> None:
     assert found.quality.predictions.end == dt.datetime(1970, 1, 1, 0, 1, tzinfo=dt.UTC)
 
 
-async def test_pods_are_asked_once_a_minute() -> None:
+async def test_pods_of_a_split_are_asked_every_five_seconds() -> None:
     cluster = Pods()
     keeper = DriftKeeper(cluster, read)
-    for seconds in (0, 5, 30, 59):
+    for seconds in (0, 1, 2.5, 4.9):
         assert (await keeper.compared(judged(), later(seconds))).quality is not None
     assert cluster.listed == 2
-    await keeper.compared(judged(), later(61))
+    await keeper.compared(judged(), later(5))
     assert cluster.listed == 4
+
+
+async def test_where_one_side_has_no_profile_a_split_is_asked_once_a_minute() -> None:
+    async def one(targets: Sequence[Target]) -> tuple[Told, ...]:
+        short = names.short(CANDIDATE.hash)
+        return tuple(
+            Told(pod=each.pod, reason="NoProfile")
+            if short in each.pod
+            else Told(pod=each.pod, report=_report())
+            for each in targets
+        )
+
+    cluster = Pods()
+    keeper = DriftKeeper(cluster, one)
+    for seconds in (0, 5, 30, 59):
+        found = (await keeper.compared(judged(), later(seconds))).quality
+        assert found is None or found.inputs is None
+    assert cluster.listed == 2
+    await keeper.compared(judged(), later(60))
+    assert cluster.listed == 4
+
+
+async def test_a_spec_may_ask_for_smaller_looks() -> None:
+    def told(keeper: DriftKeeper, snapshot: Snapshot) -> Awaitable[Any]:
+        return keeper.observe(snapshot, STABLE, later(0))
+
+    usual = await told(DriftKeeper(Pods(), read), judged())
+    assert usual is not None
+    assert usual.watch.looks == 0
+    quick = Rules(minimum_rows=900, look_every_s=60.0, raise_after=1)
+    found = await told(DriftKeeper(Pods(), read), dataclasses.replace(judged(), drift=quick))
+    assert (found.watch.looks, found.rules) == (1, quick)
 
 
 async def test_nobody_is_asked_without_an_inner_port_or_a_rollout() -> None:

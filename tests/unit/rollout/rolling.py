@@ -10,6 +10,7 @@ from fairlead_operator.rollout.machine import advance
 from fairlead_operator.rollout.memory import Memory, Outcome, Phase
 from fairlead_operator.rollout.memoryjson import from_json, to_json
 from fairlead_operator.rollout.plan import Plan, Step
+from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.rollout.sizing import Measured
 from fairlead_operator.rollout.view import (
     Job,
@@ -67,6 +68,7 @@ class World:
         rps: Requests a second of all.
         obedient: Whether the routers take what is wanted.
         counted: Whether evidence can be read.
+        quality: How answers compare, where somebody measures it.
     """
 
     plan: Plan = field(default_factory=a_plan)
@@ -78,6 +80,7 @@ class World:
     rps: int = 400
     obedient: bool = True
     counted: bool = True
+    quality: Quality | None = None
     unreachable: str = ""
     said: dict[str, str] = field(default_factory=dict)
     now: dt.datetime = NOW
@@ -106,6 +109,7 @@ class World:
             candidate=self.candidate,
             live=self.live,
             evidence=window,
+            quality=None if window is None else self.quality,
             validation=Validation(
                 trial=trial, job=self.job, measured=self.measured, message="as measured"
             ),

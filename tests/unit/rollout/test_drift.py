@@ -9,7 +9,8 @@ import pytest
 from fairlead_operator.rollout import drift
 from fairlead_operator.rollout.drift import DriftView
 from fairlead_operator.stats.drift import Judgement
-from fairlead_operator.stats.drift_watch import CLEAR_AFTER, Streak, Watch
+from fairlead_operator.stats.drift_rules import DEFAULT
+from fairlead_operator.stats.drift_watch import Streak, Watch
 
 
 def streak(name: str, psi: float = 0.5, since_s: float | None = None) -> Streak:
@@ -63,12 +64,13 @@ def test_without_drift_the_message_has_no_number_that_changes() -> None:
 def test_before_the_first_look_nothing_is_known() -> None:
     found = drift.condition(view(looks=0), {})
     assert told(found) == ("Unknown", "TooFewRows")
+    assert found["message"] == "fewer than 1000 rows, or 5 min, have been counted so far"
     assert drift.word(found, view()) == "unknown"
 
 
 @pytest.mark.parametrize(
     ("looks", "expected"),
-    [(0, "True"), (CLEAR_AFTER - 1, "True"), (CLEAR_AFTER, "False")],
+    [(0, "True"), (DEFAULT.clear_after - 1, "True"), (DEFAULT.clear_after, "False")],
 )
 def test_an_operator_that_starts_anew_clears_no_alarm_before_its_time(
     looks: int, expected: str

@@ -45,8 +45,8 @@ def verdict(
     last: bool = False,
     quality: Quality | None = None,
 ) -> Verdict | None:
-    ledger = a_ledger(control or some(20_000), candidate)
-    checks = judge(ledger, limits or Limits(), NOW, last=last, quality=quality)
+    ledger = a_ledger(control or some(20_000), candidate, quality=quality or Quality())
+    checks = judge(ledger, limits or Limits(), NOW, last=last)
     return the(gate, checks).verdict
 
 
@@ -228,6 +228,32 @@ def test_a_shift_over_its_limit_that_may_be_chance_decides_nothing() -> None:
     limits = Limits(prediction_shift=250)
     found = verdict(Gate.PREDICTION_SHIFT, some(500), quality=quality, limits=limits)
     assert found is Verdict.INCONCLUSIVE
+
+
+def test_what_was_compared_in_the_shadow_stays_on_show_and_needs_no_more_pairs() -> None:
+    limits = Limits(mirror_difference=0.01)
+    quality = Quality(mirror=Compared(pairs=120, differing=0, end=NOW))
+    found = the(
+        Gate.MIRROR_DIFFERENCE,
+        judge(a_ledger(some(20_000), some(500), quality=quality), limits, NOW, last=True),
+    )
+    assert (found.verdict, found.value, found.samples) == (Verdict.PASS, 0.0, 120)
+    assert found.end == NOW
+    shadow = a_ledger(
+        some(5000), some(500), control_share=10_000, candidate_share=1000, quality=quality
+    )
+    found = the(Gate.MIRROR_DIFFERENCE, judge(shadow, limits, NOW, last=True))
+    assert found.verdict is Verdict.INCONCLUSIVE, "in a last shadow more pairs may come"
+
+
+def test_a_comparison_of_minutes_long_ago_passes_nothing_and_still_condemns() -> None:
+    limits = Limits(prediction_shift=250)
+    old = NOW - dt.timedelta(seconds=301)
+    for milli, wanted in ((10, Verdict.STALE), (900, Verdict.FAIL)):
+        score = Score(milli=milli, samples=1000, significant=True, end=old)
+        quality = Quality(predictions=score)
+        found = verdict(Gate.PREDICTION_SHIFT, some(500), quality=quality, limits=limits)
+        assert found is wanted
 
 
 def test_every_check_says_where_it_comes_from_and_on_what_it_rests() -> None:

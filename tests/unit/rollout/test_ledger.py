@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 
 from fairlead_operator.rollout.ledger import Ledger, from_json, to_json
+from fairlead_operator.rollout.quality import Compared, Quality, Score
 from fairlead_operator.stats.histogram import Histogram
 from fairlead_operator.traffic.counts import Counts, Window
 from tests.unit.rollout.rolling import NOW, some
@@ -91,10 +93,27 @@ def test_status_gives_back_the_same_ledger_and_holds_it_in_little_room() -> None
         ledger = ledger.next(control_share=9000 - step, candidate_share=1000 + step)
         counts = Counts(requests=10**9, errors=10**8, client_errors=10**7, latency=latency)
         ledger = read(ledger, a_window(step * 10, step * 10 + 5, counts, counts), since=step * 10)
+    quality = Quality(
+        mirror=Compared(pairs=10**9, differing=10**8, end=at(3)),
+        predictions=Score(milli=12, samples=10**9, significant=True, end=at(4)),
+        inputs=Score(milli=13, samples=10**9, significant=False, end=at(5)),
+    )
+    ledger = replace(ledger, quality=quality)
     document = to_json(ledger)
     assert from_json(json.loads(json.dumps(document))) == ledger
     assert len(json.dumps(document)) < 8000
     assert not any(isinstance(value, float) for value in _values(document))
+
+
+def test_an_operator_that_starts_anew_keeps_the_pairs_that_were_compared_before_it() -> None:
+    before = Quality(mirror=Compared(pairs=200, differing=3, end=at(20)))
+    assert Quality().after(before) == before
+    fewer = Quality(mirror=Compared(pairs=40, differing=0, end=at(40)))
+    assert fewer.after(before) == before
+    more = Quality(mirror=Compared(pairs=201, differing=3, end=at(60)))
+    assert more.after(before) == more
+    score = Score(milli=1, samples=1, significant=False, end=at(60))
+    assert Quality(inputs=score).after(more) == replace(more, inputs=score)
 
 
 def _values(node: object) -> list[object]:

@@ -8,7 +8,8 @@ from fairlead_operator.api.reasons import Reason
 from fairlead_operator.api.v1alpha1.rollout import NoData
 from fairlead_operator.rollout.memory import Outcome, Phase
 from fairlead_operator.rollout.plan import Limits, Step
-from fairlead_operator.rollout.verdict import Verdict
+from fairlead_operator.rollout.quality import Compared, Quality
+from fairlead_operator.rollout.verdict import Gate, Verdict
 from fairlead_operator.rollout.view import Job, Live, Trial
 from fairlead_operator.traffic.counts import Counts
 from tests.unit.rollout.rolling import World, a_plan, a_side
@@ -342,6 +343,20 @@ def test_a_candidate_that_fails_in_the_shadow_never_answers_anybody() -> None:
     world.run(60)
     assert world.outcomes == [Outcome.GATE_FAILED]
     assert not any(move.slots for move in world.moves)
+
+
+def test_answers_that_differ_in_the_shadow_end_it_and_stay_on_show() -> None:
+    limits = Limits(mirror_difference=0.1)
+    world = World(plan=a_plan(mirror=Step(slots=1000, hold_s=60), limits=limits))
+    world.until(Phase.SHADOW)
+    world.quality = Quality(mirror=Compared(pairs=100, differing=100, end=world.now))
+    world.until(Phase.ROLLED_BACK)
+    world.quality = None
+    move = world.run(20)
+    assert world.outcomes == [Outcome.GATE_FAILED]
+    assert not any(each.slots for each in world.moves)
+    [check] = [each for each in move.checks if each.gate is Gate.MIRROR_DIFFERENCE]
+    assert (check.verdict, check.value, check.samples) == (Verdict.FAIL, 100.0, 100)
 
 
 def test_a_rollout_without_steps_is_validated_and_gets_everything() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fairlead_runtime.http.edge import Connection
+from fairlead_runtime.http.edge import Connection, Guest
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.messages import Request, Response, json_response
 
@@ -101,11 +101,14 @@ class House:
         self.connection = Connection(self)
         self.connection.connection_made(self.wire)
 
-    def opened(self, connection: Connection) -> float:
+    def opened(self, connection: Guest) -> float:
         return self.clock.now + self.age_s
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: Guest) -> None:
         self.gone = True
+
+    def replaced(self, before: Guest, after: Guest) -> None:
+        raise AssertionError("nobody speaks HTTP/2 here")
 
     def refused(self, reason: str) -> None:
         self.reasons.append(reason)

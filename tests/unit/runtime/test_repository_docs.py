@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from fairlead_runtime.repository import errors
-from fairlead_runtime.repository.fetch import SCHEMES
+from fairlead_runtime.repository.onefile import SCHEMES
 from fairlead_runtime.repository.secret import KEYS
 
 TEXT = (Path(__file__).parents[3] / "docs" / "sources.md").read_text()

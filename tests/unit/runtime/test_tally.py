@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fairlead_runtime.metrics.counters import Metrics
 from fairlead_runtime.metrics.tally import Distribution, Tallies
+from fairlead_runtime.protocol.errors import Code
 
 BOUNDS = (0.1, 0.5, 1.0)
 
@@ -36,7 +37,7 @@ def test_a_distribution_counts_as_prometheus_does(values: list[float]) -> None:
 def test_the_page_parses_and_has_everything() -> None:
     metrics = Metrics(model_name="m", model_version="7")
     metrics.succeeded(0.01)
-    metrics.failed()
+    metrics.failed(Code.INTERNAL)
     metrics.batch(requests=2, rows=5, seconds=0.001)
     metrics.queued(0.002)
     metrics.dropped("deadline")

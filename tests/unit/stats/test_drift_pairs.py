@@ -48,6 +48,18 @@ def test_replicas_of_a_side_are_added() -> None:
     assert found.samples[0].rows == 300
 
 
+def test_the_minute_that_is_not_over_is_compared_with_the_same_one_only() -> None:
+    def growing(profile: str, minute: int, seconds: float) -> Report:
+        closed = report(profile, window(profile, 0, EVEN, EVEN))
+        now = dataclasses.replace(window(profile, minute, EVEN, EVEN), end_s=60 * minute + seconds)
+        return dataclasses.replace(closed, current=now)
+
+    found = pair([growing("p", 1, 7.0)], [growing("q", 1, 7.1)])
+    assert (found.minutes, found.end_s) == (2, 67.1)
+    assert found.samples[0].rows == 600
+    assert pair([growing("p", 1, 59.9)], [growing("q", 2, 0.1)]).minutes == 1
+
+
 def test_features_in_other_bins_are_named_and_not_guessed() -> None:
     other = dataclasses.replace(Y, cut="3")
     new = Reference(name="z", role="input", kind="number", cut="4", bins=(1, 2), missing=0)

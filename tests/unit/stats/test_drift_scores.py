@@ -136,6 +136,43 @@ def test_scores_of_categories_are_evidentlys_and_frouros() -> None:
     assert chi_squared_tail(test.value, test.degrees) == pytest.approx(frouros["p_value"], rel=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("name", "reference", "current"),
+    [
+        ("frouros_drift_0.3_1.2", REFERENCE, CURRENT["drift_0.3_1.2"]),
+        ("frouros_shift_0.5", REFERENCE, CURRENT["shift_0.5"]),
+        ("frouros_small", *SMALL),
+    ],
+)
+def test_distances_are_frouros(name: str, reference: np.ndarray, current: np.ndarray) -> None:
+    """But not its PSI, which fills empty bins with the least number that there is."""
+    _, expected = case("drift", name)
+    first, second, points = atoms(reference, current)
+    assert drift.kolmogorov_smirnov(first, second).low == pytest.approx(
+        expected["ks"]["statistic"], rel=1e-9
+    )
+    assert drift.wasserstein(first, second, points) == pytest.approx(
+        expected["emd"]["distance"], rel=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "deviation"),
+    [("0.5_1.0", 0.5, 1.0), ("0.316_1.0", 0.316, 1.0), ("0_1.3", 0.0, 1.3), ("0.3_1.2", 0.3, 1.2)],
+)
+def test_psi_of_ever_finer_bins_is_the_divergence_of_the_densities(
+    name: str, mean: float, deviation: float
+) -> None:
+    """So that 0.1 means a third of a standard deviation, whatever the bins."""
+    _, expected = case("drift", f"psi_gaussian_limit_{name}")
+    cuts = stats.norm.ppf(np.arange(1, 20_000) / 20_000)
+    shares = np.diff([0.0, *stats.norm.cdf(cuts, mean, deviation), 1.0])
+    window = np.rint(shares * 1e15).astype(np.int64)
+    size = drift.psi(np.full(20_000, 10**11), window, smoothing=0.5)
+    assert size == pytest.approx(expected["psi_infinite_bins"], rel=5e-3)
+    assert size <= expected["psi_infinite_bins"] + 1e-9
+
+
 def test_an_undrifted_exponential_feature_is_far_off_on_gaussian_bins() -> None:
     """Why a profile holds quantiles and not a mean and a deviation."""
     _, expected = case("drift", "psi_gaussian_bins_exponential_feature")

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from fairlead_operator.stats import drift
+from fairlead_operator.stats.drift_rules import DEFAULT, Rules
 from fairlead_operator.stats.drift_watch import (
-    CLEAR_AFTER,
-    RAISE_AFTER,
     Watch,
     due,
     look,
@@ -66,6 +66,26 @@ def test_a_look_is_due_after_a_thousand_rows_and_five_minutes() -> None:
     assert watch.pending.rows == 1000
 
 
+def test_other_rules_make_looks_at_other_times() -> None:
+    watch = take(Watch(), [report(window(0, SHIFTED))])
+    quick = Rules(minimum_rows=200, look_every_s=60.0, raise_after=1, clear_after=1)
+    assert not due(watch, Rules(minimum_rows=201, look_every_s=60.0))
+    assert not due(watch, Rules(minimum_rows=200, look_every_s=61.0))
+    assert due(watch, quick)
+    watch = look(watch, FEATURES, quick)
+    assert [each.latest.name for each in watch.drifted] == ["x"]
+    watch = look(take(watch, [report(window(1))]), FEATURES, quick)
+    assert not watch.drifted
+    tolerant = Rules(minimum_rows=200, look_every_s=60.0, material=2.0, raise_after=1)
+    watch = look(take(watch, [report(window(2, SHIFTED))]), FEATURES, tolerant)
+    assert not watch.drifted
+
+
+def test_the_false_alarms_of_a_week_are_shared_by_its_looks() -> None:
+    assert pytest.approx(0.05 / 2016) == DEFAULT.alpha == drift.ALPHA
+    assert Rules(look_every_s=60.0).alpha == pytest.approx(DEFAULT.alpha / 5)
+
+
 def test_a_sub_window_is_added_once_however_often_it_is_read() -> None:
     watch = take(Watch(), [report(window(0), window(1))])
     watch = take(watch, [report(window(0), window(1))])
@@ -109,10 +129,10 @@ def test_one_look_raises_no_alarm_and_two_do() -> None:
     watch = looked(Watch(), 0, SHIFTED)
     assert watch.streaks["x"].latest.drifting
     assert not watch.drifted
-    for step in range(1, RAISE_AFTER):
+    for step in range(1, DEFAULT.raise_after):
         watch = looked(watch, 5 * step, SHIFTED)
     assert [streak.latest.name for streak in watch.drifted] == ["x"]
-    assert watch.since_s == 300.0 * RAISE_AFTER
+    assert watch.since_s == 300.0 * DEFAULT.raise_after
 
 
 def test_a_clean_look_between_starts_again() -> None:
@@ -124,13 +144,13 @@ def test_a_clean_look_between_starts_again() -> None:
 
 def test_an_alarm_stays_until_enough_clean_looks() -> None:
     watch = Watch()
-    for step in range(RAISE_AFTER):
+    for step in range(DEFAULT.raise_after):
         watch = looked(watch, 5 * step, SHIFTED)
     raised = watch.since_s
-    for step in range(RAISE_AFTER, RAISE_AFTER + CLEAR_AFTER - 1):
+    for step in range(DEFAULT.raise_after, DEFAULT.raise_after + DEFAULT.clear_after - 1):
         watch = looked(watch, 5 * step, CLEAN)
         assert watch.since_s == raised
-    watch = looked(watch, 5 * (RAISE_AFTER + CLEAR_AFTER - 1), CLEAN)
+    watch = looked(watch, 5 * (DEFAULT.raise_after + DEFAULT.clear_after - 1), CLEAN)
     assert not watch.drifted
     assert watch.since_s is None
 

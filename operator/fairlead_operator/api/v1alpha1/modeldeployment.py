@@ -8,8 +8,11 @@ from pydantic import ConfigDict, Field
 
 from fairlead_operator.api import duration
 from fairlead_operator.api.v1alpha1.common import APIModel, PassedThrough, rules
+from fairlead_operator.api.v1alpha1.drift import DriftSpec
+from fairlead_operator.api.v1alpha1.performance import PerformanceSpec
 from fairlead_operator.api.v1alpha1.resources import ResourcesSpec
 from fairlead_operator.api.v1alpha1.rollout import RolloutSpec, ValidationSpec
+from fairlead_operator.api.v1alpha1.sources import uri_rules
 from fairlead_operator.api.v1alpha1.status import ModelDeploymentStatus
 
 NAME_LIMIT = 45
@@ -29,61 +32,7 @@ class ModelSpec(APIModel):
                 "s3://bucket/key, gs://bucket/key or az://container/key. An .onnx file, or (not "
                 "configmap and http) a folder with model.onnx."
             ),
-            json_schema_extra=rules(
-                (
-                    "self.matches('^(file|pvc|configmap|http|https|s3|gs|az)://')",
-                    (
-                        "uri must begin with file://, pvc://, configmap://, http://, https://, "
-                        "s3://, gs:// or az://"
-                    ),
-                ),
-                (
-                    "!self.startsWith('file://') || self.matches('^file:///[^/\\\\s]')",
-                    "a file:// uri needs an absolute path, for example file:///models/model.onnx",
-                ),
-                (
-                    (
-                        "!self.startsWith('pvc://') || "
-                        "self.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[^/\\\\s]')"
-                    ),
-                    "a pvc:// uri is pvc://claim/path, for example pvc://models/fraud/model.onnx",
-                ),
-                (
-                    (
-                        "!self.startsWith('configmap://') || self.matches("
-                        "'^configmap://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-._a-zA-Z0-9]+$')"
-                    ),
-                    (
-                        "a configmap:// uri is configmap://name/key, "
-                        "for example configmap://fraud-model/model.onnx"
-                    ),
-                ),
-                (
-                    "!self.startsWith('http') || self.matches('^https?://[^/?#\\\\s]+/[^\\\\s]+$')",
-                    (
-                        "an http(s):// uri needs a host and a path, "
-                        "for example https://models.example.com/fraud/model.onnx"
-                    ),
-                ),
-                (
-                    (
-                        "!self.matches('^(s3|gs|az)://') || self.matches("
-                        "'^(s3|gs|az)://[a-z0-9]([-a-z0-9._]*[a-z0-9])?(/[^/\\\\s]+)+/?$')"
-                    ),
-                    (
-                        "an s3://, gs:// or az:// uri is a bucket or container and a key, "
-                        "for example s3://models/fraud/7/model.onnx"
-                    ),
-                ),
-                (
-                    "!self.matches('^(https?|s3|gs|az)://[^/]*@')",
-                    (
-                        "credentials do not belong in the uri: put them in a Secret and name it in "
-                        "secretName"
-                    ),
-                ),
-                ("!self.matches('/[.][.](/|$)')", "a uri must not contain the path segment .."),
-            ),
+            json_schema_extra=uri_rules("uri", "model.onnx"),
         ),
     ]
     version: Annotated[
@@ -119,6 +68,20 @@ class ModelSpec(APIModel):
                     "digest must be sha256: followed by 64 lower-case hex digits",
                 )
             ),
+        ),
+    ] = None
+    profile_uri: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=1024,
+            description=(
+                "Where the model's drift profile is, a file that `fairlead-runtime profile` has "
+                "written, as uri says it. Default: profile.json beside the model, if there. One "
+                "that cannot be had or used is reported in the condition Drifted, and the model "
+                "is served."
+            ),
+            json_schema_extra=uri_rules("profileUri", "profile.json"),
         ),
     ] = None
     secret_name: Annotated[
@@ -191,7 +154,9 @@ class RuntimeSpec(APIModel):
         ResourcesSpec | None,
         Field(
             description=(
-                "Requests and limits. Without any, 100m of CPU and 128Mi of memory are requested."
+                "Requests and limits. Without any, 100m of CPU and 128Mi of memory are requested. "
+                "With a limit of nvidia.com/gpu the model runs with CUDA, on the operator's image "
+                "for that unless runtime.image names one."
             )
         ),
     ] = None
@@ -204,6 +169,17 @@ class RuntimeSpec(APIModel):
                 "x-kubernetes-list-type": "map",
                 "x-kubernetes-list-map-keys": ["name"],
             },
+        ),
+    ] = None
+    record_predictions_percent: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=100,
+            description=(
+                "Share of the predictions that the pods send to the recorder, in percent, without "
+                "their inputs, so that spec.performance can compare them with their outcomes."
+            ),
         ),
     ] = None
     node_selector: Annotated[
@@ -308,6 +284,19 @@ class ModelDeploymentSpec(APIModel):
     scaling: Annotated[ScalingSpec | None, Field(description="How many replicas.")] = None
     validation: Annotated[ValidationSpec | None, Field(description="How it is tried out.")] = None
     rollout: Annotated[RolloutSpec | None, Field(description="How it gets the traffic.")] = None
+    drift: Annotated[DriftSpec | None, Field(description="When its traffic counts as drifted.")] = (
+        None
+    )
+    performance: Annotated[
+        PerformanceSpec | None,
+        Field(
+            description=(
+                "How predictions are compared with what turns out to be true, for which the "
+                "recorder and runtime.recordPredictionsPercent are needed. Without it nobody "
+                "compares them."
+            )
+        ),
+    ] = None
     router: Annotated[
         Literal["WhenSplit", "Always"],
         Field(

@@ -302,16 +302,30 @@ class ValidationSpec(APIModel):
             min_length=1,
             max_length=1024,
             description=(
-                "Golden inputs and outputs that a candidate has to reproduce, .npz or .json: "
-                "configmap://name/key, pvc://claim/path or file:///path in the runtime image. "
-                "Default: examples.npz or examples.json beside the model, where it is a folder."
+                "Golden inputs and outputs that a candidate has to reproduce, .npz or .json, at "
+                "most 48 MiB: configmap://name/key, pvc://claim/path, file:///path in the runtime "
+                "image, http://..., https://..., s3://bucket/key, gs://bucket/key or "
+                "az://container/key; these are fetched with the credentials of "
+                "spec.model.secretName. Default: examples.npz or examples.json beside the model, "
+                "where it is a folder."
             ),
             json_schema_extra=rules(
                 (
-                    "self.matches('^(configmap|pvc)://[a-z0-9.-]+/[^/]|^file:///[^/]')",
                     (
-                        "examplesUri is configmap://name/key, pvc://claim/path or file:///path; "
-                        "from elsewhere they come beside the model"
+                        "self.matches('^(configmap|pvc)://[a-z0-9.-]+/[^/]|^file:///[^/]"
+                        "|^https?://[^/?#\\\\s]+/[^\\\\s]+$"
+                        "|^(s3|gs|az)://[a-z0-9]([-a-z0-9._]*[a-z0-9])?(/[^/\\\\s]+)+$')"
+                    ),
+                    (
+                        "examplesUri is configmap://name/key, pvc://claim/path, file:///path, "
+                        "https://host/path, s3://bucket/key, gs://bucket/key or az://container/key"
+                    ),
+                ),
+                (
+                    "!self.matches('^(https?|s3|gs|az)://[^/]*@')",
+                    (
+                        "credentials do not belong in the uri: put them in a Secret and name it in "
+                        "spec.model.secretName"
                     ),
                 ),
                 ("!self.matches('/[.][.](/|$)')", "a uri must not contain the path segment .."),

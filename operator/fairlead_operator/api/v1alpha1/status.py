@@ -150,6 +150,16 @@ class ModelDeploymentStatus(APIModel):
     ] = None
     latency_p99: Annotated[str | None, Field(description="99th percentile of the latency.")] = None
     drift: Annotated[str | None, Field(description="Whether the inputs have drifted.")] = None
+    performance: Annotated[
+        PassedThrough | None,
+        Field(
+            description=(
+                "How often the model was wrong: revision, outcomes, the latest of them with their "
+                "share of errors, the reference's share, the allowed one, and since when it is "
+                "degraded."
+            )
+        ),
+    ] = None
     reason: Annotated[str | None, Field(description="Reason of the condition Ready.")] = None
     url: Annotated[str | None, Field(description="Address inside the cluster.")] = None
     measured_at: Annotated[

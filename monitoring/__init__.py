@@ -1,0 +1,1 @@
+"""What is generated for monitoring: the page of all metrics, dashboards, alerts."""
