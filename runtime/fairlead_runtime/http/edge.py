@@ -173,6 +173,7 @@ class Connection(Reader, asyncio.Protocol):
         successor = Http2Connection(self._house, self._transport, self._ends)
         self._house.replaced(self, successor)
         self._transport.set_protocol(successor)
+        self._forget()
         successor.data_received(data)
 
     def _check_sender(self, waited_s: float) -> None:
