@@ -36,6 +36,9 @@ class Keeping(Reader):
         status = refusal.status if refusal else 0
         self.seen.append((*told, status, entry.is_head, entry.keep, entry.version))
 
+    def _speak_http2(self, data: bytes) -> None:
+        raise AssertionError(data)
+
     def _continue(self) -> None:
         self.continued += self._wants_continue
         self._wants_continue = False
