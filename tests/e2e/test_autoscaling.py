@@ -93,4 +93,8 @@ def test_load_adds_a_replica_and_its_end_removes_it_without_a_lost_request(
         print(world.kubectl("get", "modeldeployments,hpa,pods"))
     print(f"{len(answers)} answers")
     assert [answer for answer in answers if "error" in answer] == []
-    assert world.get("modeldeployment", "fraud")["status"]["replicas"] == "1/1"
+
+    def told() -> bool:
+        return bool(world.get("modeldeployment", "fraud")["status"]["replicas"] == "1/1")
+
+    until("status says so", told, 90)  # measured values are written once a minute
