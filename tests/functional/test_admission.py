@@ -24,8 +24,10 @@ SLOW = {"features": [0.1] * 64}
 def busy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
     """A server that takes a third of a second or more a request, three may wait."""
     model = models.slow(tmp_path / "model.onnx", rounds=300_000, size=64)
-    flags = ("--batching", "off", "--max-queue", "3", "--threads", str(os.cpu_count()))
-    flags += ("--max-queue-ms", "0")
+    flags = (
+        "--batching", "off", "--max-queue", "3", "--max-queue-ms", "0",
+        "--threads", str(os.cpu_count()),
+    )  # fmt: skip
     with served(model, tmp_path / "log", "--http-edge", request.param, *flags) as running:
         yield running
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,7 @@ from fairlead_recorder.store import (
     models,
     pairs,
     recount,
+    summary,
 )
 from fairlead_recorder.store.database import Session
 from fairlead_recorder.store.events import Exposure
@@ -110,3 +112,16 @@ def each_looks_rows_up(session: Session, large: dict[str, list[str]], *tables: s
             assert "Hash Join" not in whole, f"{sql}\n{whole}"
             # It would compare each row that is asked for with all of the experiment.
             assert "Join Filter" not in whole, f"{sql}\n{whole}"
+
+
+def test_a_summary_reads_sums_and_no_events(session: Session) -> None:
+    """So it takes as long for ten million outcomes as for ten."""
+    explained: Any = Explained(session)
+    experiment = register(explained, a_definition(HALVES))
+    expose(explained, experiment, UNITS)
+    record(explained, experiment, *(paid(unit, 1) for unit in UNITS))
+    explained.plans.clear()
+    found = summary.read(explained, experiment, START)
+    assert sum(arm.units for arm in found.epochs[0].arms.values()) == len(UNITS)
+    read = {word for sql in explained.plans for word in re.findall(r"(?:FROM|JOIN) (\w+)", sql)}
+    assert read == {"tally", "population", "counter", "gap", "departure"}

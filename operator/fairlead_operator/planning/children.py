@@ -178,6 +178,7 @@ class Children:
         predictions: str,
         examples: str | None = None,
         routed: bool,
+        collector: str = "",
     ) -> list[Manifest]:
         """Return the NetworkPolicies of all pods of ours; each isolates those that it selects.
 
@@ -188,6 +189,7 @@ class Children:
             recorder: `host:port` of the recorder, if there is one.
             predictions: Its URL, where predictions are sent there; empty where they are not.
             routed: Whether there is a router.
+            collector: URL of the collector of traces, if there is one.
         """
         name = self._name
         tried = [*uris, examples] if examples else uris
@@ -197,6 +199,9 @@ class Children:
         }
         if routed:
             specs[names.router_name(name)] = network.router(name, policies, recorder)
+        if collector:
+            for each in (name, *([names.router_name(name)] if routed else ())):
+                specs[each]["egress"].append(network.tracing(collector))
         return [
             self._object("networking.k8s.io/v1", "NetworkPolicy", each, {"spec": spec}, None)
             for each, spec in specs.items()

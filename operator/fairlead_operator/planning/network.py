@@ -136,6 +136,12 @@ def router(name: str, policies: Policies, recorder: str | None) -> dict[str, Any
     )
 
 
+def tracing(collector: str) -> dict[str, Any]:
+    """Return the egress rule of what sends spans to the collector at this URL."""
+    port = _port(collector)
+    return _rule(() if port is None else (port,), "to", ())
+
+
 def _spec(
     labels: Mapping[str, str], *, ingress: Sequence[Rule], egress: Sequence[Rule]
 ) -> dict[str, Any]:

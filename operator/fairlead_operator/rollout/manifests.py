@@ -82,6 +82,7 @@ def _policies(
         recorder=settled.recorder,
         predictions=settled.recorder_url if recorded else "",
         routed=address.plan is not None,
+        collector=settled.tracing_endpoint,
     )
 
 

@@ -27,6 +27,7 @@ from fairlead_runtime.protocol.types import DATATYPES, InferRequest, InferRespon
 log = logging.getLogger(__name__)
 _LARGE = 2.0  # a request is no batch for the loop where it takes this many times the limit
 _MOST_RETRY_AFTER_S = 60
+_GAIN = 2.0
 
 
 class Observer(Protocol):
@@ -106,6 +107,9 @@ class Batcher:
         self._heavy: Lanes[_Item] = Lanes()  # for the threads
         self._waiting = self._waiting_bytes = 0
         self._busy = 0
+        # Where a batch costs little more than a row, rows that wait for it get more done than a
+        # second run beside it, until they fill one.
+        self._gathers = self._merge and profile.gain >= _GAIN
         self._eager = settings.max_delay_s <= 0
         self._flushing = self._pumping = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -242,6 +246,8 @@ class Batcher:
     def _pump(self) -> None:
         self._pumping = False
         while self._busy < self._settings.workers and self._due(self._heavy, self._pump):
+            if self._busy and self._gathers and not self._heavy.full(self._settings.max_rows):
+                return
             batch = self._take(self._heavy)
             if not batch:
                 return

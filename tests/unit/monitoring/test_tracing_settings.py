@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from fairlead_operator import settings
+from fairlead_operator.planning.children import Children
+from fairlead_operator.planning.network import Policies
 from fairlead_operator.planning.podtemplate import pod_template
 from fairlead_operator.traffic import documents, split, tracing
 from fairlead_operator.traffic.split import Arm
+from tests.builders import a_resource
 
 ARM = Arm(name="control", key="fraud-aaaa1111", host="fraud-aaaa1111.team.svc")
 
@@ -81,3 +84,18 @@ def test_a_router_traces_its_two_ports_and_asks_for_nothing_without_a_collector(
     assert tracing.clusters(split.Settings(name="fraud")) == []
     [cluster] = tracing.clusters(split.Settings(name="fraud", collector="c:4318"))
     assert cluster["name"] == tracing.CLUSTER
+
+
+def test_where_policies_deny_the_rest_the_collector_may_be_reached() -> None:
+    made = Children(a_resource())
+    uris = ["configmap://m/model.onnx"]
+    for collector, ports in (("", {53}), ("http://c:4318", {53, 4318})):
+        found = made.policies(
+            Policies(), uris, recorder=None, predictions="", routed=True, collector=collector
+        )
+        policies = {each["metadata"]["name"]: each["spec"]["egress"] for each in found}
+        for name in ("fraud", "fraud-fl-router"):
+            reached = {port["port"] for rule in policies[name] for port in rule["ports"]}
+            assert reached - {8080, 9000} == ports, name
+        tried = next(name for name in policies if name not in ("fraud", "fraud-fl-router"))
+        assert 4318 not in {p["port"] for rule in policies[tried] for p in rule["ports"]}

@@ -67,6 +67,7 @@ class World:
         inline: bool,
         merge: bool = True,
         single_s: float = 1e-5,
+        batch_s: float = 1e-5,
         **wishes: Any,
     ) -> None:
         self.engine = Doubling()
@@ -75,7 +76,7 @@ class World:
             self.engine,
             settings=Settings(**wishes),
             choice=Choice(merge=merge, inline=inline, why=""),
-            profile=Profile(merges=True, single_s=single_s, batch_s=1e-5, batch_rows=64),
+            profile=Profile(merges=True, single_s=single_s, batch_s=batch_s, batch_rows=64),
             pool=pool,
             observer=self.metrics,
         )
@@ -248,6 +249,27 @@ async def test_a_client_that_is_alone_is_not_gathered_with_others_until_others_c
     for _ in range(3):
         await asyncio.gather(*(world.batcher.infer(request(1)) for _ in range(10)))
     assert world.engine.batches[-1] == 10
+
+
+@pytest.mark.parametrize("gains", [True, False])
+async def test_beside_a_batch_that_runs_only_a_full_one_begins_where_batches_pay(
+    pool: ThreadPoolExecutor, gains: bool
+) -> None:
+    world = World(
+        pool, inline=False, workers=2, max_rows=4, single_s=1.0, batch_s=4.0 if gains else 60.0
+    )
+    world.engine.gate.clear()
+    tasks = [world.ask(0)]
+    await asyncio.to_thread(world.engine.started.wait)
+    world.engine.started.clear()
+    tasks += [world.ask(value) for value in (1, 2, 3)]
+    await asyncio.sleep(0.05)
+    assert (world.batcher.waiting == 3) is gains
+    tasks.append(world.ask(4))
+    await asyncio.to_thread(world.engine.started.wait, 30)
+    world.engine.gate.set()
+    assert await values(tasks) == [0, 2, 4, 6, 8]
+    assert (4 in world.engine.batches) is gains
 
 
 async def test_a_cancelled_request_is_not_run_and_frees_its_place(
