@@ -34,8 +34,8 @@ from tests.apiserver.experimenting import Trial, one_in
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.process import OperatorProcess, operator_kubeconfig
 from tests.apiserver.rig import SETTINGS, Rig
+from tests.apiserver.rolling import SPEC, Cluster
 from tests.apiserver.test_drift import Pods, passes, serving
-from tests.apiserver.test_rollouts import SPEC, Cluster
 from tests.builders import later
 from tests.recorder.process import Recorder, recorder
 from tests.router.asking import HEADER, a_split
