@@ -12,16 +12,15 @@ import datetime as dt
 import json
 import os
 import platform
-import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from bench.runtime import report
 from bench.runtime import sweep as sweeping
+from bench.runtime.load import need_wrk
 from bench.runtime.measure import Peers, Results, measure
 from bench.runtime.scenarios import SCENARIOS, Scenario
 
@@ -38,9 +37,7 @@ def main() -> int:
     parser.add_argument("--no-sweep", action="store_true", help="leave out the sweep")
     parser.add_argument("--docs", type=Path, help="write the tables and the plot there as well")
     args = parser.parse_args()
-    if shutil.which("wrk") is None:
-        print("wrk is needed: install it (Debian: apt-get install wrk)", file=sys.stderr)
-        return 1
+    need_wrk()
     wanted = [each for each in SCENARIOS if not args.scenario or each.name in args.scenario]
     before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="fairlead-bench-") as name:

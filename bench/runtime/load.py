@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from bench.runtime.bodies import Body
 from bench.runtime.servers import Running
 
+OPTIONS = ("--latency", "--timeout", "10s")  # its own 2 s are short on a busy machine
 _UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
@@ -30,6 +32,12 @@ class Load:
     p99_ms: float
     cpu_us: float
     refused: float = 0.0
+
+
+def need_wrk() -> None:
+    """End the process, and say what to do, where wrk is missing."""
+    if shutil.which("wrk") is None:
+        raise SystemExit("wrk is needed: install it (Debian: apt-get install wrk)")
 
 
 def script(path: Path, body: Body) -> Path:
@@ -55,7 +63,7 @@ def press(
     before = server.cpu_s()
     url = f"http://{server.host}:{server.port}{path}"
     done = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(lua), url],
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", *OPTIONS, "-s", str(lua), url],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     cpu_s = server.cpu_s() - before

@@ -66,11 +66,22 @@ class Running:
 
     def pss_mb(self) -> float:
         """Return the memory of the process and its children, shared pages divided."""
+        return self._memory_mb("Pss")
+
+    def own_mb(self) -> float:
+        """Return the memory that no file is behind: what a leak would be in.
+
+        The rest is pages of files, mostly of libraries, that the kernel drops and reads as it
+        likes, divided by how many processes happen to use them as well.
+        """
+        return self._memory_mb("Pss_Anon")
+
+    def _memory_mb(self, what: str) -> float:
         total = 0
         for pid in _tree(self.pid):
             with contextlib.suppress(OSError):
                 for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-                    if line.startswith("Pss:"):
+                    if line.startswith(f"{what}:"):
                         total += int(line.split()[1])
         return total / 1024
 
@@ -87,6 +98,12 @@ def fairlead(
     paths = {Kind.SIMPLE: "/predict", Kind.V2: _V2, Kind.BINARY: _V2}
     name = f"fairlead-{edge}" + ("-grpc" if grpc else "")
     return How(name, command, paths, grpc=grpc)
+
+
+def bare() -> How:
+    """Return how to start what answers always the same, to whatever comes."""
+    command = (sys.executable, str(HERE / "peers" / "bare_app.py"))
+    return How("bare", command, {Kind.SIMPLE: "/predict", Kind.BINARY: _V2})
 
 
 def fastapi(model: Path, python: str) -> How:

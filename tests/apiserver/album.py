@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ CUSTOMIZATIONS = ROOT / "gitops" / "argocd" / "resource_customizations" / "fairl
 _HEAD = "# From a run of the operator; see tests/apiserver/album.py.\n"
 _UID = "3f0c7f5e-0000-4000-8000-000000000000"
 _VERSION = "41207"
+_SAID = re.compile(r"\b([0-9a-f]{16})/\d+")
+"""The value of an imperative: its nonce is the resource's version when it was said."""
 _THEN = "2026-01-01T11:59:30Z"
 
 
@@ -73,4 +76,4 @@ def _anonymous(live: JSON) -> Any:
         (f"/{namespace}/", "/models/"),
     ):
         text = text.replace(before, after)
-    return json.loads(text)
+    return json.loads(_SAID.sub(r"\1/327", text))

@@ -88,6 +88,25 @@ def test_what_was_counted_is_not_made_void_by_a_change(
     )  # fmt: skip
 
 
+def test_ratios_are_there_from_the_start_and_stay(plane: ControlPlane, namespace: str) -> None:
+    plane.kubectl("-n", namespace, "apply", "-f", str(_CRDS / "valid" / "experiment-ratio.yaml"))
+    means = [{"name": name, "type": "mean"} for name in ("revenue", "visits", "clicks")]
+    ratio = {"name": "per-visit", "type": "ratio", "numerator": "revenue", "denominator": "visits"}
+    another = {**ratio, "name": "clicks-per-visit", "numerator": "clicks"}
+
+    def change(*metrics: dict[str, str]) -> str:
+        patch = json.dumps({"spec": {"metrics": [ratio, *means, *metrics]}})
+        args = ("-n", namespace, "patch", "mexp", "checkout-ranker", "--type=merge", "-p", patch)
+        return plane.kubectl(*args)
+
+    change({"name": "refund", "type": "binary"})
+    with pytest.raises(ClusterError, match="which metrics are ratios, and of what, cannot change"):
+        change(another)
+    ratio["denominator"] = "clicks"
+    with pytest.raises(ClusterError, match="which metrics are ratios, and of what, cannot change"):
+        change()
+
+
 def test_a_stopped_experiment_that_has_run_does_not_start_again(
     plane: ControlPlane, namespace: str
 ) -> None:

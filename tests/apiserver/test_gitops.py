@@ -108,7 +108,8 @@ async def test_the_states_of_a_rollout_that_people_steer(world: Cluster, namespa
     await world.go(1)
     keep("held", await world.go(700))
     await say(world, "promote")
-    keep("promoting", await world.go(1))
+    await world.rig.run(later(world.seconds))  # one pass: a second one has promoted it
+    keep("promoting", await world.model())
     for _ in range(60):
         await world.go(5)
     keep("promoted", await world.model())
@@ -126,8 +127,9 @@ async def test_the_states_of_a_rollout_that_fails_and_of_one_that_is_aborted(
     await world.second()
     await world.split()
     world.bad = True
-    for _ in range(6):
-        await world.go(2.5)
+    for _ in range(20):
+        world.seconds += 1
+        await world.rig.run(later(world.seconds))  # one pass: a second one has rolled it back
         if await world.phase() == "RollingBack":
             break
     keep("rolling-back", await world.model())

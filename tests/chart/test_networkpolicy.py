@@ -80,7 +80,9 @@ def _operators(policies: network.Policies, *, routed: bool = True) -> list[Docum
     """Return what the operator makes for one ModelDeployment."""
     children = Children(a_resource())
     uris = ["https://models.example/fraud/1/model.onnx", "s3://models/fraud/2"]
-    return children.policies(policies, uris, recorder="recorder.any.svc:4318", routed=routed)
+    return children.policies(
+        policies, uris, recorder="recorder.any.svc:4318", predictions="", routed=routed
+    )
 
 
 def _pods(documents: list[Document]) -> dict[str, Pod]:
@@ -145,7 +147,9 @@ def test_without_names_anybody_may_ask_for_predictions_and_nobody_for_metrics() 
     ids=str,
 )
 def test_a_model_reaches_where_it_comes_from(uris: list[str], ports: set[int]) -> None:
-    found = Children(a_resource()).policies(network.Policies(), uris, recorder=None, routed=False)
+    found = Children(a_resource()).policies(
+        network.Policies(), uris, recorder=None, predictions="", routed=False
+    )
     for labels in (names.labels("fraud", _SHA), names.validation_labels("fraud", _SHA)):
         pod = Pod("team", labels)
         reached = {
@@ -158,7 +162,7 @@ def test_a_model_reaches_where_it_comes_from(uris: list[str], ports: set[int]) -
 def test_a_validation_reaches_where_its_examples_are_and_the_model_does_not() -> None:
     found = Children(a_resource()).policies(
         network.Policies(), ["pvc://claim/m.onnx"], examples="http://store:81/rows.json",
-        recorder=None, routed=False,
+        recorder=None, predictions="", routed=False,
     )  # fmt: skip
     validation = Pod("team", names.validation_labels("fraud", _SHA))
     assert reaches(found, validation, Pod.outside(), 81)

@@ -156,3 +156,38 @@ def test_the_operator_is_told_where_it_is_and_has_a_token_for_it() -> None:
     path = f"{mount['mountPath']}/{source['serviceAccountToken']['path']}"
     assert told["FAIRLEAD_RECORDER_TOKEN_FILE"] == path
     assert "env" not in only(render(), "Deployment")["spec"]["template"]["spec"]["containers"][0]
+
+
+_TLS = ("--set", "recorder.tls.secretName=recorder-tls")
+
+
+def test_with_a_certificate_everybody_speaks_https_to_it_and_nobody_else_has_its_key() -> None:
+    documents = render(*_ON, *_TLS, "--set", "metrics.serviceMonitor.enabled=true")
+    container = _container(documents)
+    volumes = _of(documents, "StatefulSet")["spec"]["template"]["spec"]["volumes"]
+    (mount,) = [each for each in container["volumeMounts"] if each["name"] == "tls"]
+    assert _told(documents).tls_dir == mount["mountPath"]
+    (volume,) = [each for each in volumes if each["name"] == "tls"]
+    assert volume["secret"]["secretName"] == "recorder-tls"
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["scheme"] == "HTTPS"
+    assert {p["appProtocol"] for p in _of(documents, "Service")["spec"]["ports"]} == {"https"}
+    (endpoint,) = _of(documents, "ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["scheme"] == "https"
+
+    pod = only(documents, "Deployment")["spec"]["template"]["spec"]
+    told = {each["name"]: each["value"] for each in pod["containers"][0]["env"]}
+    assert told["FAIRLEAD_RECORDER_URL"].startswith("https://")
+    (projected,) = [each["projected"] for each in pod["volumes"] if "projected" in each]
+    given = [item["key"] for each in projected["sources"] if "secret" in each
+             for item in each["secret"]["items"]]  # fmt: skip
+    assert given == ["ca.crt"]
+    (mounted,) = [m for m in pod["containers"][0]["volumeMounts"] if m["name"] == "recorder-token"]
+    assert told["FAIRLEAD_RECORDER_CA_FILE"] == f"{mounted['mountPath']}/ca.crt"
+
+
+def test_without_one_everything_is_http() -> None:
+    documents = render(*_ON)
+    assert _told(documents).tls_dir == ""
+    assert _container(documents)["readinessProbe"]["httpGet"]["scheme"] == "HTTP"
+    assert "recorder-tls" not in str(documents)

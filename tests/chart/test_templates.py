@@ -215,3 +215,25 @@ def test_only_more_than_one_replica_has_a_disruption_budget(replicas: int, count
 def test_is_off_until_it_is_switched_on(kind: str, switch: str) -> None:
     assert of_kind(render(), kind) == []
     assert len(of_kind(render("--set", f"{switch}=true"), kind)) == 1
+
+
+@pytest.mark.parametrize(("secret", "scheme"), [("", "http"), ("operator-tls", "https")])
+def test_a_certificate_is_for_probes_scrapes_and_the_test_alike(secret: str, scheme: str) -> None:
+    documents = render(
+        "--set", f"tls.secretName={secret}", "--set", "metrics.serviceMonitor.enabled=true",
+        "--set", "metrics.podMonitor.enabled=true",
+    )  # fmt: skip
+    pod = only(documents, "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    told = settings.from_arguments(_parser().parse_args(container["args"][1:]))
+    mounts = [each["mountPath"] for each in container["volumeMounts"] if each["name"] == "tls"]
+    assert mounts == ([told.tls_dir] if secret else [])
+    assert bool(told.tls_dir) is bool(secret)
+    for probe in ("livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["scheme"] == scheme.upper()
+    assert {port["appProtocol"] for port in only(documents, "Service")["spec"]["ports"]} == {scheme}
+    (endpoint,) = only(documents, "ServiceMonitor")["spec"]["endpoints"]
+    (other,) = only(documents, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert endpoint["scheme"] == other["scheme"] == scheme
+    (test,) = of_kind(documents, "Pod")
+    assert f'url = "{scheme}://' in test["spec"]["containers"][0]["args"][0]

@@ -129,6 +129,7 @@ def test_an_operator_killed_in_each_phase_comes_to_the_same_end(trial: Trial) ->
     assert {answer["version"] for answer in answers[-8:]} == {"1"}
 
 
+@pytest.mark.alone
 def test_exposures_withheld_from_one_arm_make_it_invalid(trial: Trial) -> None:
     """Something in front of the address loses half of the users of one arm."""
     trial.serve()

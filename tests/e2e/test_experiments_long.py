@@ -112,7 +112,6 @@ def test_a_breach_gives_everybody_the_control_within_fifteen_seconds(
     assert {each["version"] for each in broke[-10:]} == {"1"}
     print(trial.world.kubectl("get", "experiments"))
     print(condition(live, "Ready")["message"])
-    assert standing(trial.killed_and_looked_again()) == standing(status)
 
 
 def _verdict(trial: Trial) -> str:

@@ -24,7 +24,10 @@ SLOW = {"features": [0.1] * 64}
 def busy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
     """A server that takes a third of a second or more a request, three may wait."""
     model = models.slow(tmp_path / "model.onnx", rounds=300_000, size=64)
-    flags = ("--batching", "off", "--max-queue", "3", "--threads", str(os.cpu_count()))
+    flags = (
+        "--batching", "off", "--max-queue", "3", "--max-queue-ms", "0",
+        "--threads", str(os.cpu_count()),
+    )  # fmt: skip
     with served(model, tmp_path / "log", "--http-edge", request.param, *flags) as running:
         yield running
 
@@ -47,6 +50,20 @@ def test_beyond_the_queue_requests_are_refused_at_once(busy: Served) -> None:
         assert answer.json()["code"] == "Overloaded"
     dropped = busy.metric('model_requests_dropped_total{reason="queue_full"}')
     assert dropped == len(refused)
+
+
+def test_where_the_queue_would_take_too_long_requests_are_refused_at_once(tmp_path: Path) -> None:
+    model = models.slow(tmp_path / "model.onnx", rounds=300_000, size=64)
+    flags = ("--batching", "off", "--max-queue-ms", "100")
+    with served(model, tmp_path / "log", *flags) as server, ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: ask(server), range(12)))
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert len(refused) >= 1
+        assert {answer.json()["code"] for answer in refused} == {"Overloaded"}
+        assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in refused)
+        assert sum(answer.status_code == 200 for answer in answers) == 12 - len(refused) >= 2
+        dropped = server.metric('model_requests_dropped_total{reason="queue_slow"}')
+        assert dropped == len(refused)
 
 
 def test_health_and_metrics_answer_while_the_queue_is_full(busy: Served) -> None:

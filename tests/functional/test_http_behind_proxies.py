@@ -78,10 +78,11 @@ def nginx(settings: dict[str, str]) -> Command:
     return command
 
 
-def envoy(*, requests_per_connection: int) -> Command:
+def envoy(*, requests_per_connection: int, http2: bool = False) -> Command:
     def command(folder: Path, port: int, runtime: int) -> list[str]:
         config = folder / "envoy.json"
-        config.write_text(json.dumps(envoy_config(port, runtime, requests_per_connection)))
+        made = envoy_config(port, runtime, requests_per_connection, http2=http2)
+        config.write_text(json.dumps(made))
         return [
             str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "1",
             "--log-level", "error",
@@ -90,7 +91,9 @@ def envoy(*, requests_per_connection: int) -> Command:
     return command
 
 
-def envoy_config(port: int, runtime: int, requests_per_connection: int) -> dict[str, Any]:
+def envoy_config(
+    port: int, runtime: int, requests_per_connection: int, *, http2: bool
+) -> dict[str, Any]:
     def address(number: int) -> dict[str, Any]:
         return {"socket_address": {"address": "127.0.0.1", "port_value": number}}
 
@@ -110,7 +113,7 @@ def envoy_config(port: int, runtime: int, requests_per_connection: int) -> dict[
     }
     options: dict[str, Any] = {
         "@type": f"{kind}.upstreams.http.v3.HttpProtocolOptions",
-        "explicit_http_config": {"http_protocol_options": {}},
+        "explicit_http_config": {f"http{2 if http2 else ''}_protocol_options": {}},
     }
     if requests_per_connection:
         options["common_http_protocol_options"] = {
@@ -153,17 +156,25 @@ def proxy(folder: Path, runtime: Served, command: Command) -> Iterator[str]:
         process.wait()
 
 
+FRONTS = {
+    "nginx, kept": (nginx(KEPT), needs_nginx),
+    "nginx, not kept": (nginx(NOT_KEPT), needs_nginx),
+    "nginx, kept, streamed": (nginx(STREAMED), needs_nginx),
+    "envoy, kept": (envoy(requests_per_connection=0), needs_envoy),
+    "envoy, not kept": (envoy(requests_per_connection=1), needs_envoy),
+    "envoy, HTTP/2": (envoy(requests_per_connection=0, http2=True), needs_envoy),
+}
+
+
 @pytest.mark.parametrize(
-    "front",
+    ("edge", "front"),
     [
-        pytest.param(nginx(KEPT), id="nginx, kept", marks=needs_nginx),
-        pytest.param(nginx(NOT_KEPT), id="nginx, not kept", marks=needs_nginx),
-        pytest.param(nginx(STREAMED), id="nginx, kept, streamed", marks=needs_nginx),
-        pytest.param(envoy(requests_per_connection=0), id="envoy, kept", marks=needs_envoy),
-        pytest.param(envoy(requests_per_connection=1), id="envoy, not kept", marks=needs_envoy),
+        pytest.param(edge, front, id=f"{edge}, {name}", marks=needs)
+        for edge in ("own", "asgi")
+        for name, (front, needs) in FRONTS.items()
+        if edge == "own" or name != "envoy, HTTP/2"  # uvicorn has none
     ],
 )
-@pytest.mark.parametrize("edge", ["own", "asgi"])
 def test_every_request_through_a_proxy_gets_its_own_answer(
     tmp_path: Path, edge: str, front: Command
 ) -> None:

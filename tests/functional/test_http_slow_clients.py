@@ -46,7 +46,7 @@ def hasty(
 def busy(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Served]:
     """A server whose model takes a third of a second or more, one request at a time."""
     model = models.slow(tmp_path / "model.onnx", rounds=300_000, size=64)
-    one = ("--threads", str(os.cpu_count()), "--batching", "off")
+    one = ("--threads", str(os.cpu_count()), "--batching", "off", "--max-queue-ms", "0")
     with served(model, tmp_path / "log", "--http-edge", request.param, *one) as running:
         yield running
 

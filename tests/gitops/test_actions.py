@@ -39,7 +39,7 @@ def test_nothing_but_one_annotation_is_written() -> None:
     before = yaml.safe_load(path.read_text())
     for name in engine.enabled([path])[path]:
         after = engine.act(name, path)
-        value = after["metadata"].pop("annotations")[f"fairlead.dev/{name}"]
+        value = after["metadata"]["annotations"].pop(f"fairlead.dev/{name}")
         assert value == f"{before['status']['rollout']['hash']}/41207"
         assert after == before
 

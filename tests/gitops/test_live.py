@@ -11,7 +11,7 @@ from fairlead_operator.kube.kinds import MODEL_DEPLOYMENT
 from tests.apiserver.api import Api
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.rig import Rig
-from tests.apiserver.test_rollouts import PASSED, Cluster
+from tests.apiserver.rolling import PASSED, Cluster
 from tests.gitops import engine
 
 pytestmark = pytest.mark.apiserver

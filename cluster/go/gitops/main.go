@@ -77,9 +77,14 @@ func run(args []string) error {
 
 func each(files []string, look func(string, *unstructured.Unstructured) (any, error)) error {
 	for _, file := range files {
-		object := &unstructured.Unstructured{}
-		if err := read(file, &object.Object); err != nil {
+		document := json.RawMessage{}
+		if err := read(file, &document); err != nil {
 			return err
+		}
+		// As a client decodes it: whole numbers are int64.
+		object := &unstructured.Unstructured{}
+		if err := object.UnmarshalJSON(document); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
 		}
 		found, err := look(file, object)
 		if err != nil {
@@ -119,9 +124,11 @@ func discovered(overrides map[string]v1alpha1.ResourceOverride, file string, obj
 	if err != nil {
 		return nil, err
 	}
-	actions, err := vm.ExecuteResourceActionDiscovery(object, scripts)
-	if err != nil {
-		return nil, err
+	actions := []v1alpha1.ResourceAction{}
+	if len(scripts) > 0 {
+		if actions, err = vm.ExecuteResourceActionDiscovery(object, scripts); err != nil {
+			return nil, err
+		}
 	}
 	return map[string]any{"file": file, "actions": actions}, nil
 }

@@ -14,6 +14,7 @@ from rich.text import Text
 from fairlead_cli import output, reading
 from fairlead_cli.reading import JSON
 from fairlead_operator.stats import drift
+from fairlead_operator.stats.drift_rules import DEFAULT, Rules, of_spec
 from fairlead_operator.stats.drift_watch import samples
 from fairlead_runtime.contract.drift_counts import MergeError, merge
 from fairlead_runtime.contract.drift_report import Report, ReportError, from_document
@@ -60,8 +61,9 @@ def describe(model: Mapping[str, Any], told: Sequence[Told]) -> JSON:
     if condition:
         found["condition"] = condition
     counted = [each for each in told if each.report is not None]
+    rules = _rules(model)
     found["revisions"] = [
-        _look(revision, [each for each in counted if each.revision == revision])
+        _look(revision, [each for each in counted if each.revision == revision], rules)
         for revision in dict.fromkeys(each.revision for each in counted)
     ]
     found["withoutCounts"] = [
@@ -70,7 +72,15 @@ def describe(model: Mapping[str, Any], told: Sequence[Told]) -> JSON:
     return found
 
 
-def _look(revision: str, told: Sequence[Told]) -> JSON:
+def _rules(model: Mapping[str, Any]) -> Rules:
+    """Return what the model's looks go by; a spec that makes no sense leaves the usual rules."""
+    try:
+        return of_spec(reading.mapping(reading.mapping(model.get("spec")).get("drift")))
+    except (TypeError, ValueError):
+        return DEFAULT
+
+
+def _look(revision: str, told: Sequence[Told], rules: Rules) -> JSON:
     """Add the counts of a revision's pods and judge them once: scores cannot be averaged."""
     reports = [each.report for each in told if each.report is not None]
     found: JSON = {
@@ -87,12 +97,18 @@ def _look(revision: str, told: Sequence[Told]) -> JSON:
         return {**found, "rows": 0, "features": []}
     try:
         window = merge(windows)
-        judged = drift.judge(samples(reports[0].features, window))
+        judged = drift.judge(
+            samples(reports[0].features, window),
+            alpha=rules.alpha,
+            material=rules.material,
+            minimum_rows=rules.minimum_rows,
+        )
     except (MergeError, ValueError) as error:
         return {**found, "message": str(error), "features": []}
     return {
         **found,
         "rows": window.rows,
+        "rowsNeeded": rules.minimum_rows,
         "from": _instant(window.start_s),
         "until": _instant(window.end_s),
         "features": [
@@ -141,8 +157,8 @@ def _title(each: Mapping[str, Any]) -> str:
         return f"{title}: {each['message']}"
     several = "1 pod" if pods == 1 else f"{pods} pods"
     since = f" from {each['from']} until {each['until']}" if each["rows"] else ""
-    few = each["rows"] < drift.MINIMUM_ROWS
-    wait = f"; {drift.MINIMUM_ROWS} are needed to judge" if few else ""
+    needed = each.get("rowsNeeded", DEFAULT.minimum_rows)
+    wait = f"; {needed} are needed to judge" if each["rows"] < needed else ""
     return f"{title}: {each['rows']} rows of {several}{since}{wait}"
 
 

@@ -8,11 +8,12 @@ from fractions import Fraction
 from typing import Any
 
 from fairlead_operator.api.times import duration, write_instant
-from fairlead_operator.api.v1alpha1 import ExperimentSpec
+from fairlead_operator.api.v1alpha1 import ExperimentSpec, MetricSpec
 from fairlead_operator.experiment.decide import Decision
-from fairlead_operator.experiment.facts import Aggregates, ArmCounts
+from fairlead_operator.experiment.facts import Aggregates, ArmCounts, Counted
 from fairlead_operator.experiment.memory import Memory
 from fairlead_operator.stats.aggregates import Binary, Moments
+from fairlead_operator.stats.quotients import Quotient
 from fairlead_operator.stats.sequential import DEFAULT_EXPECTED_UNITS
 
 Json = Mapping[str, Any]
@@ -32,10 +33,7 @@ def registration(uid: str, spec: ExperimentSpec, memory: Memory) -> dict[str, An
         "uid": uid,
         "salt": memory.salt,
         "variants": list(memory.names),
-        "metrics": [
-            {"name": metric.name, "type": metric.type, "goal": metric.goal}
-            for metric in spec.metrics
-        ],
+        "metrics": [_metric(metric) for metric in spec.metrics],
         "outcomeWindowSeconds": max(1, int(duration(analysis.outcome_window).total_seconds())),
         "epochs": [
             {
@@ -53,6 +51,13 @@ def registration(uid: str, spec: ExperimentSpec, memory: Memory) -> dict[str, An
     }
 
 
+def _metric(metric: MetricSpec) -> dict[str, str]:
+    entry = {"name": metric.name, "type": metric.type, "goal": metric.goal}
+    if metric.numerator is not None and metric.denominator is not None:
+        entry |= {"numerator": metric.numerator, "denominator": metric.denominator}
+    return entry
+
+
 def aggregates(uid: str, summary: Json) -> Aggregates | None:
     """Return what a summary has counted, None where it is of another Experiment.
 
@@ -61,7 +66,7 @@ def aggregates(uid: str, summary: Json) -> Aggregates | None:
     """
     if summary["uid"] != uid:
         return None
-    types = {metric["name"]: metric["type"] for metric in summary["metrics"]}
+    types = {metric["name"]: metric for metric in summary["metrics"]}
     epochs = {
         int(epoch["epoch"]): {name: _arm(types, arm) for name, arm in dict(epoch["arms"]).items()}
         for epoch in summary["epochs"]
@@ -83,12 +88,20 @@ def aggregates(uid: str, summary: Json) -> Aggregates | None:
     )
 
 
-def _arm(types: Mapping[str, str], arm: Json) -> ArmCounts:
-    metrics: dict[str, Binary | Moments] = {}
-    for name, row in dict(arm["metrics"]).items():
-        if types.get(name) == "binary":
+def _arm(types: Mapping[str, Json], arm: Json) -> ArmCounts:
+    rows = dict(arm["metrics"])
+    metrics: dict[str, Counted] = {}
+    for name, row in rows.items():
+        metric = types.get(name)
+        if metric is None:
+            continue
+        if metric["type"] == "binary":
             metrics[name] = Binary(int(row["count"]), int(row["successes"]))
-        elif name in types:
+        elif metric["type"] == "ratio":
+            # A quotient has no unit: millionths do, and they are exact.
+            parts = (rows[metric["numerator"]], rows[metric["denominator"]], row)
+            metrics[name] = Quotient(*(_exact(part) for part in parts))
+        else:
             metrics[name] = Moments(
                 int(row["count"]),
                 float(Fraction(int(row["totalMillionths"]), _MILLIONTHS)),
@@ -100,6 +113,11 @@ def _arm(types: Mapping[str, str], arm: Json) -> ArmCounts:
         crossed=int(arm["crossed"]),
         metrics=metrics,
     )
+
+
+def _exact(row: Json) -> Moments:
+    total, squares = int(row["totalMillionths"]), int(row["squaresTrillionths"])
+    return Moments(int(row["count"]), total, squares)
 
 
 def judgement(uid: str, decision: Decision, status: Json) -> dict[str, Any]:

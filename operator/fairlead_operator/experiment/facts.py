@@ -9,7 +9,11 @@ from dataclasses import dataclass, field
 from fairlead_operator.api.v1alpha1 import ExperimentSpec
 from fairlead_operator.experiment.memory import Memory
 from fairlead_operator.stats.aggregates import Binary, Moments
+from fairlead_operator.stats.quotients import Quotient
 from fairlead_operator.traffic.counts import Window
+
+Counted = Binary | Moments | Quotient
+"""What is counted of a metric: `binary`, `mean` and `ratio`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +85,7 @@ class ArmCounts:
     units: int = 0
     departed: int = 0
     crossed: int = 0
-    metrics: Mapping[str, Binary | Moments] = field(default_factory=dict)
+    metrics: Mapping[str, Counted] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fairlead_operator.api.v1alpha1 import AnalysisSpec, MetricSpec
-from fairlead_operator.experiment.facts import Aggregates, ArmCounts
+from fairlead_operator.experiment.facts import Aggregates, ArmCounts, Counted
 from fairlead_operator.experiment.memory import Plan
 from fairlead_operator.stats import bayes
 from fairlead_operator.stats.aggregates import Binary, Estimate, Interval, Moments, difference
@@ -17,6 +17,7 @@ from fairlead_operator.stats.epochs import Stratified, averages, stratify
 from fairlead_operator.stats.eprocess import rate_bounds
 from fairlead_operator.stats.multiplicity import holm
 from fairlead_operator.stats.power import plan_mean, plan_rate
+from fairlead_operator.stats.quotients import Quotient
 from fairlead_operator.stats.sequential import (
     DEFAULT_EXPECTED_UNITS,
     Comparison,
@@ -46,7 +47,7 @@ class ArmResult:
     """
 
     name: str
-    total: Binary | Moments
+    total: Counted
     interval: Interval | None
     comparison: Comparison | None
     p_value: float | None
@@ -115,19 +116,25 @@ class MetricResult:
         return self.arms[0] if shown and len(shown) == len(self.arms) - 1 else None
 
 
-def counts_of(aggregates: Aggregates, arm: str, spec: MetricSpec) -> list[Binary | Moments]:
+def counts_of(aggregates: Aggregates, arm: str, spec: MetricSpec) -> list[Counted]:
     """Return an arm's outcomes by epoch; without any report its units count as zeros."""
-    found: list[Binary | Moments] = []
+    found: list[Counted] = []
     for epoch in sorted(aggregates.epochs):
         counts = aggregates.epochs[epoch].get(arm, ArmCounts())
         reported = counts.metrics.get(spec.name)
         if reported is not None:
             found.append(reported)
         else:
-            found.append(
-                Binary(counts.units, 0) if spec.type == "binary" else Moments(counts.units)
-            )
+            found.append(_silent(spec, counts.units))
     return found
+
+
+def _silent(spec: MetricSpec, units: int) -> Counted:
+    """Return what was counted of units that nothing was reported of."""
+    if spec.type == "binary":
+        return Binary(units, 0)
+    nothing = Moments(units)
+    return nothing if spec.type == "mean" else Quotient(nothing, nothing, nothing)
 
 
 def judge(
@@ -207,13 +214,15 @@ def _peeked(results: Sequence[ArmResult], joined: Sequence[Stratified]) -> float
     return 2 * normal_tail(abs(found.value) / found.standard_error)
 
 
-def _total(spec: MetricSpec, counted: Sequence[Binary | Moments]) -> Binary | Moments:
+def _total(spec: MetricSpec, counted: Sequence[Counted]) -> Counted:
     if spec.type == "binary":
         return sum((one for one in counted if isinstance(one, Binary)), Binary())
+    if spec.type == "ratio":
+        return sum((one for one in counted if isinstance(one, Quotient)), Quotient())
     return sum((one for one in counted if isinstance(one, Moments)), Moments())
 
 
-def _interval(total: Binary | Moments, alpha: float, expected_units: float) -> Interval | None:
+def _interval(total: Counted, alpha: float, expected_units: float) -> Interval | None:
     if total.count == 0:
         return None
     if isinstance(total, Binary):
@@ -223,7 +232,7 @@ def _interval(total: Binary | Moments, alpha: float, expected_units: float) -> I
     ).interval
 
 
-def _ready(total: Binary | Moments, least: int) -> bool:
+def _ready(total: Counted, least: int) -> bool:
     """Return whether the central limit theorem may be trusted for an arm.
 
     Of a mean it is not known how many units have a value at all; but k of them have (sum of x)^2 at
@@ -234,15 +243,19 @@ def _ready(total: Binary | Moments, least: int) -> bool:
         return False
     if isinstance(total, Binary):
         return min(total.successes, total.failures) >= MINIMUM_OUTCOMES
+    if isinstance(total, Quotient):
+        return all(_known(part, least) for part in (total.numerator, total.denominator))
+    return _known(total, least)
+
+
+def _known(total: Moments, least: int) -> bool:
     if total.squares == 0:
         return False
     reporting = float(total.total) ** 2 / float(total.squares)
     return reporting >= MINIMUM_OUTCOMES or total.count >= _MANY * least
 
 
-def _best(
-    spec: MetricSpec, counted: Sequence[Sequence[Binary | Moments]]
-) -> tuple[float, ...] | None:
+def _best(spec: MetricSpec, counted: Sequence[Sequence[Counted]]) -> tuple[float, ...] | None:
     """Return the probabilities to be best: exact for a rate of one epoch, else by means."""
     filled = {i for arm in counted for i, one in enumerate(arm) if one.count}
     if len(filled) == 1 and spec.type == "binary":
@@ -259,7 +272,7 @@ def plan(
     spec: MetricSpec,
     analysis: AnalysisSpec,
     weights: Mapping[str, int],
-    totals: Sequence[Binary | Moments],
+    totals: Sequence[Counted],
     now: dt.datetime,
 ) -> Plan:
     """Return the plan, to be fixed before the first verdict and never changed.
@@ -298,7 +311,7 @@ def _units(
     effect: float,
     analysis: AnalysisSpec,
     weights: Mapping[str, int],
-    totals: Sequence[Binary | Moments],
+    totals: Sequence[Counted],
 ) -> int | None:
     shares = [float(weight) for weight in weights.values() if weight]
     both = _total(spec, totals)

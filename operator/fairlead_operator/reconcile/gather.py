@@ -30,6 +30,7 @@ from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.rollout.revision import Revision, State, from_status
 from fairlead_operator.rollout.snapshot import Finding, Resolved, Snapshot
 from fairlead_operator.rollout.watching import Watching
+from fairlead_operator.stats import drift_rules
 from fairlead_operator.stats.drift_rules import Rules
 
 _JOB_LABEL = "batch.kubernetes.io/job-name"
@@ -214,16 +215,9 @@ def _plan(spec: object) -> tuple[_Part, Plan]:
 def _drift(spec: object) -> Rules:
     given = _part(DriftSpec, spec if isinstance(spec, Mapping) else {}, "drift")
     try:
-        every_s = duration.seconds(str(given["lookEvery"]))
+        return drift_rules.of_spec(given)
     except ValueError as error:
         raise SpecError(f"spec.drift.lookEvery: {error}") from error
-    return Rules(
-        minimum_rows=given["minRows"],
-        look_every_s=float(every_s),
-        material=given["maxPsiMilli"] / 1000,
-        raise_after=given["raiseAfter"],
-        clear_after=given["clearAfter"],
-    )
 
 
 def _performance(spec: object) -> Watching | None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from fairlead_operator.api import duration
 
 WEEK_S = 7 * 86400.0
 FALSE_ALARMS_PER_WEEK = 0.05
@@ -34,3 +38,19 @@ class Rules:
 
 
 DEFAULT = Rules()
+
+
+def of_spec(given: Mapping[str, Any]) -> Rules:
+    """Return what `spec.drift` says, as JSON; what it leaves out has its default.
+
+    Raises:
+        ValueError: Something in it is no number or duration.
+    """
+    every = given.get("lookEvery")
+    return Rules(
+        minimum_rows=int(given.get("minRows", DEFAULT.minimum_rows)),
+        look_every_s=DEFAULT.look_every_s if every is None else float(duration.seconds(str(every))),
+        material=int(given.get("maxPsiMilli", DEFAULT.material * 1000)) / 1000,
+        raise_after=int(given.get("raiseAfter", DEFAULT.raise_after)),
+        clear_after=int(given.get("clearAfter", DEFAULT.clear_after)),
+    )

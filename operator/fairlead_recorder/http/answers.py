@@ -109,7 +109,13 @@ def summary(read: Summary) -> dict[str, Any]:
 
 
 def _metrics(definition: Definition) -> list[dict[str, str]]:
-    return [{"name": m.name, "type": m.type, "goal": m.goal} for m in definition.metrics]
+    made = []
+    for metric in definition.metrics:
+        entry = {"name": metric.name, "type": metric.type, "goal": metric.goal}
+        if metric.type == "ratio":
+            entry |= {"numerator": metric.numerator, "denominator": metric.denominator}
+        made.append(entry)
+    return made
 
 
 def _sums(arm: Arm, metric: str, kind: MetricType) -> dict[str, Any]:

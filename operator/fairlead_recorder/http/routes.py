@@ -206,7 +206,16 @@ def _definition(namespace: str, name: str, said: ExperimentIn) -> Definition:
         name=name,
         salt=said.salt,
         variants=tuple(said.variants),
-        metrics=tuple(Metric(name=m.name, type=m.type, goal=m.goal) for m in said.metrics),
+        metrics=tuple(
+            Metric(
+                name=m.name,
+                type=m.type,
+                goal=m.goal,
+                numerator=m.numerator or "",
+                denominator=m.denominator or "",
+            )
+            for m in said.metrics
+        ),
         window=said.outcome_window_seconds * MICROSECONDS,
         epochs=tuple(
             sorted(
@@ -244,6 +253,8 @@ def _outcomes(experiment: Experiment, batch: Sequence[OutcomeIn], at: int) -> li
             problem = f"metric {one.metric} is binary: value must be true, false, 1 or 0"
         elif kind == "mean" and isinstance(one.value, bool):
             problem = f"metric {one.metric} is a mean: value must be a number"
+        elif kind == "ratio":
+            problem = f"metric {one.metric} is a ratio: send what it is made of"
         elif not unit:
             problem = "unit is blank"
         elif happened > at + _AHEAD:

@@ -92,10 +92,13 @@ class MetricIn(Wire):
     """A metric."""
 
     name: MetricName
-    type: Literal["binary", "mean"] = Field(
-        description="`binary`: the unit did it or not. `mean`: the sum of the unit's values."
+    type: Literal["binary", "mean", "ratio"] = Field(
+        description="`binary`: the unit did it or not. `mean`: the sum of the unit's values. "
+        "`ratio`: the sum of one mean, divided by that of another; nothing is sent for it."
     )
     goal: Literal["increase", "decrease"] = "increase"
+    numerator: MetricName | None = Field(default=None, description="Of a ratio: a mean.")
+    denominator: MetricName | None = Field(default=None, description="Of a ratio: another mean.")
 
 
 class AnalysisIn(Wire):
@@ -126,6 +129,13 @@ class ExperimentIn(Wire):
             raise ValueError("each variant needs a name of its own")
         if len({metric.name for metric in self.metrics}) < len(self.metrics):
             raise ValueError("each metric needs a name of its own")
+        means = {metric.name for metric in self.metrics if metric.type == "mean"}
+        for metric in self.metrics:
+            parts = {part for part in (metric.numerator, metric.denominator) if part is not None}
+            if metric.type == "ratio" and not (len(parts) == 2 and parts <= means):
+                raise ValueError(f"{metric.name} is a ratio: name two metrics of type mean")
+            if metric.type != "ratio" and parts:
+                raise ValueError(f"{metric.name} is no ratio: it has no numerator and denominator")
         if len({epoch.epoch for epoch in self.epochs}) < len(self.epochs):
             raise ValueError("each epoch needs a number of its own")
         unknown = {run.arm for epoch in self.epochs for run in epoch.table} - set(self.variants)

@@ -8,6 +8,7 @@ from typing import Any
 
 from fairlead_operator.stats.aggregates import Aggregate, Binary, Interval, Moments
 from fairlead_operator.stats.epochs import stratify
+from fairlead_operator.stats.quotients import Quotient
 from fairlead_operator.stats.ratio import RatioCheck, check_ratio
 from fairlead_operator.stats.sequential import Comparison, compare, confidence_sequence
 from fairlead_recorder.store.events import SCALE, Definition, Metric
@@ -133,7 +134,7 @@ def _metric(
 ) -> MetricView:
     arms = []
     for name in definition.variants:
-        total = _total(metric, aggregates(epochs, metric.name, metric.type, name))
+        total = _total(metric, aggregates(epochs, metric, name))
         estimate = total.estimate()
         found = None
         if name != definition.variants[0]:
@@ -170,8 +171,8 @@ def _against(
 ) -> Comparison:
     """Compare a treatment with the control, within epochs; the level is shared by treatments."""
     joined = stratify(
-        aggregates(epochs, metric.name, metric.type, definition.variants[0]),
-        aggregates(epochs, metric.name, metric.type, name),
+        aggregates(epochs, metric, definition.variants[0]),
+        aggregates(epochs, metric, name),
     )
     return compare(
         joined.control,
@@ -197,14 +198,16 @@ def _ratio(epochs: Sequence[EpochSummary]) -> RatioCheck | None:
     return check_ratio(found) if found else None
 
 
-def _total(metric: Metric, counted: Sequence[Aggregate]) -> Binary | Moments:
+def _total(metric: Metric, counted: Sequence[Aggregate]) -> Binary | Moments | Quotient:
     if metric.type == "binary":
         return sum((one for one in counted if isinstance(one, Binary)), Binary())
+    if metric.type == "ratio":
+        return sum((one for one in counted if isinstance(one, Quotient)), Quotient())
     return sum((one for one in counted if isinstance(one, Moments)), Moments())
 
 
 def _unit(metric: Metric) -> int:
-    return 1 if metric.type == "binary" else SCALE
+    return SCALE if metric.type == "mean" else 1
 
 
 def _scaled(metric: Metric, value: float | None) -> float | None:

@@ -99,15 +99,23 @@ def _facts(view: View) -> str:
 def _arms(metric: MetricView, view: View) -> str:
     goal = metric.metric.goal
     head = (
-        f"<h2>{escape(metric.metric.name)} <small>{metric.metric.type}, to {escape(goal)}; "
+        f"<h2>{escape(metric.metric.name)} <small>{_kind(metric)}, to {escape(goal)}; "
         "it decides</small></h2>"
     )
     return f"<section>{head}{_table(metric, view)}</section>"
 
 
 def _other(metric: MetricView, view: View) -> str:
-    head = f"<h2>{escape(metric.metric.name)} <small>{metric.metric.type}, shown only</small></h2>"
+    head = f"<h2>{escape(metric.metric.name)} <small>{_kind(metric)}, shown only</small></h2>"
     return f"<section>{head}{_table(metric, view)}</section>"
+
+
+def _kind(metric: MetricView) -> str:
+    """Say what a metric is: of a ratio, what is divided."""
+    found = metric.metric
+    if found.type != "ratio":
+        return found.type
+    return f"ratio, {escape(found.numerator)} / {escape(found.denominator)}"
 
 
 def _table(metric: MetricView, view: View) -> str:

@@ -16,7 +16,7 @@ MAX_VALUE = 1_000_000_000
 CLOCK_SKEW = 5 * MICROSECONDS
 """An outcome may be this much older than the exposure that led to it: two clocks tell the times."""
 
-MetricType = Literal["binary", "mean"]
+MetricType = Literal["binary", "mean", "ratio"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,13 +25,18 @@ class Metric:
 
     Attributes:
         name: Its name.
-        type: `binary`: the unit did it or not. `mean`: the sum of the unit's values.
+        type: `binary`: the unit did it or not. `mean`: the sum of the unit's values. `ratio`: the
+            sum of one mean over all units, divided by that of another.
         goal: `increase` or `decrease`, for display.
+        numerator: Of a ratio: the metric that is divided.
+        denominator: Of a ratio: the metric that it is divided by.
     """
 
     name: str
     type: MetricType
     goal: str = "increase"
+    numerator: str = ""
+    denominator: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

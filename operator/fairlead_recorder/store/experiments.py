@@ -51,6 +51,21 @@ class Experiment:
         """The positions of binary metrics."""
         return frozenset(position for position, kind in self.kept.values() if kind == "binary")
 
+    @functools.cached_property
+    def together(self) -> dict[int, tuple[int, ...]]:
+        """By the position of a mean, those of the ratios that it is part of.
+
+        There the sum of a unit's numerator and denominator is kept: its square tells how the two
+        vary together.
+        """
+        found: dict[int, tuple[int, ...]] = {}
+        for metric in self.definition.metrics:
+            if metric.type == "ratio":
+                for part in (metric.numerator, metric.denominator):
+                    position = self.positions[part]
+                    found[position] = (*found.get(position, ()), self.positions[metric.name])
+        return found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registered:
@@ -199,10 +214,24 @@ def _check_same(old: Experiment, new: Definition) -> None:
                 f"{what} of the experiment with UID {new.uid} is {before!r} and cannot become "
                 f"{after!r}: its units were assigned by it. Make a new Experiment"
             )
+    before, after = (_ratios(definition) for definition in (old.definition, new))
+    if before != after:
+        raise ConflictError(
+            "ratios cannot change: what they are made of was counted together from the start. "
+            "Make a new Experiment"
+        )
     for metric in new.metrics:
         kind = old.kept.get(metric.name, (0, metric.type))[1]
         if kind != metric.type:
             raise ConflictError(f"metric {metric.name} is of type {kind}: give the new one a name")
+
+
+def _ratios(definition: Definition) -> dict[str, tuple[str, str]]:
+    return {
+        metric.name: (metric.numerator, metric.denominator)
+        for metric in definition.metrics
+        if metric.type == "ratio"
+    }
 
 
 def _epochs(old: tuple[Epoch, ...], new: tuple[Epoch, ...]) -> tuple[Epoch, ...]:

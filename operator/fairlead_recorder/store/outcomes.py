@@ -165,4 +165,6 @@ def apply(
         deltas.counters[verdict] += 1
         if verdict == "counted":
             sums.added(after, position, value, binary=position in binary)
+            for ratio in experiment.together.get(position, ()):
+                sums.added(after, ratio, value, binary=False)
     return after

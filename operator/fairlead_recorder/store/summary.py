@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fairlead_operator.stats.aggregates import Binary, Moments
+from fairlead_operator.stats.quotients import Quotient
 from fairlead_recorder.store import departures, gaps
 from fairlead_recorder.store.database import Session
-from fairlead_recorder.store.events import Definition, MetricType, slots_that_stayed
+from fairlead_recorder.store.events import Definition, Metric, MetricType, slots_that_stayed
 from fairlead_recorder.store.experiments import Experiment
 
 if TYPE_CHECKING:
@@ -93,23 +94,28 @@ class Summary:
     gaps: gaps.Gaps
     settling: bool
 
-    def aggregates(self, metric: str, variant: str) -> list[Binary | Moments]:
+    def aggregates(self, metric: str, variant: str) -> list[Binary | Moments | Quotient]:
         """Return a metric's aggregates of a variant by epoch, as `stats.epochs.stratify` takes."""
-        return aggregates(self.epochs, metric, self.types[metric], variant)
+        known = {each.name: each for each in self.definition.metrics}
+        found = known.get(metric) or Metric(name=metric, type=self.types[metric])
+        return aggregates(self.epochs, found, variant)
 
 
 def aggregates(
-    epochs: Sequence[EpochSummary], metric: str, kind: MetricType, variant: str
-) -> list[Binary | Moments]:
+    epochs: Sequence[EpochSummary], metric: Metric, variant: str
+) -> list[Binary | Moments | Quotient]:
     """Return a metric's aggregates of a variant by epoch; those of means are in millionths."""
-    made: list[Binary | Moments] = []
-    for epoch in epochs:
-        arm = epoch.arms[variant]
-        total, squares = arm.sums.get(metric, (0, 0))
-        made.append(
-            Binary(arm.units, total) if kind == "binary" else Moments(arm.units, total, squares)
-        )
-    return made
+    return [_aggregate(epoch.arms[variant], metric) for epoch in epochs]
+
+
+def _aggregate(arm: Arm, metric: Metric) -> Binary | Moments | Quotient:
+    if metric.type == "binary":
+        return Binary(arm.units, arm.sums.get(metric.name, (0, 0))[0])
+    names: tuple[str, ...] = (metric.name,)
+    if metric.type == "ratio":
+        names = (metric.numerator, metric.denominator, metric.name)
+    found = [Moments(arm.units, *arm.sums.get(name, (0, 0))) for name in names]
+    return found[0] if metric.type == "mean" else Quotient(*found)
 
 
 def read(session: Session, experiment: Experiment, now: int) -> Summary:

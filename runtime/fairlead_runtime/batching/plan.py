@@ -84,8 +84,8 @@ class Lanes(Generic[T]):
     def __iter__(self) -> Iterator[T]:
         return (item for lane in self._lanes.values() for _, _, item in lane)
 
-    def push(self, key: Hashable | None, rows: int, item: T) -> None:
-        """Add an item; without a key it shares its lane with nobody."""
+    def push(self, key: Hashable | None, rows: int, item: T) -> int:
+        """Add an item and return the rows of its lane; without a key it shares that with nobody."""
         number = self._count
         self._count += 1
         if key is None:
@@ -95,9 +95,11 @@ class Lanes(Generic[T]):
             self._lanes[key] = deque([(number, rows, item)])
             self._rows[key] = rows
             heapq.heappush(self._heads, (number, key))
-        else:
-            lane.append((number, rows, item))
-            self._rows[key] += rows
+            return rows
+        lane.append((number, rows, item))
+        rows += self._rows[key]
+        self._rows[key] = rows
+        return rows
 
     def oldest(self) -> T | None:
         """Return the item that has waited longest."""

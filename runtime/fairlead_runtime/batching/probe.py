@@ -19,6 +19,8 @@ RELATIVE_TOLERANCE = 1e-4
 """By how much an answer in a batch may differ from the one alone, relative to the output's size."""
 INLINE_LIMIT_S = 0.002
 """A batch that takes longer than this runs in a thread: the event loop has others to serve."""
+_SLOW_S = 0.02  # beyond that a batch is not tried
+_SMALL_BATCH = 8
 _TOO_SLOW_S = 5.0  # beyond that, trying costs more than knowing is worth
 _OPEN_AXES = (8, 64, 224)  # sizes tried where a model leaves an axis open: text, series, images
 _LARGEST = 1 << 22  # elements of a trial input
@@ -45,6 +47,13 @@ class Profile:
     batch_s: float = math.inf
     batch_rows: int = 1
     row_elements: int = 1
+
+    @property
+    def gain(self) -> float:
+        """How many times as many rows a second the measured batch gives as single ones."""
+        if self.batch_rows <= 1 or not math.isfinite(self.batch_s):
+            return 1.0
+        return self.single_s * self.batch_rows / max(self.batch_s, 1e-9)
 
     def elements_within(self, seconds: float) -> float:
         """Return about how many elements an input may have to take no longer than this."""
@@ -86,9 +95,10 @@ def profile(engine: Engine, *, max_rows: int) -> Profile:
         else:
             differs = _influence(engine, rows, alone)
         batch_s, count = single_s, 1
-        # Where one row is too slow for the event loop already, a batch need not be measured.
-        if differs is None and max_rows > 1 and single_s <= INLINE_LIMIT_S:
-            count = max(2, min(max_rows, _LARGEST // max(1, elements)))
+        # Where one row is too slow for the event loop already, a small batch tells what it gains.
+        rows_tried = max_rows if single_s <= INLINE_LIMIT_S else min(max_rows, _SMALL_BATCH)
+        if differs is None and max_rows > 1 and single_s <= _SLOW_S:
+            count = max(2, min(rows_tried, _LARGEST // max(1, elements)))
             batch = {name: np.repeat(array, count, 0) for name, array in first.items()}
             batch_s, _ = _timed(engine, batch)
         return Profile(

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Protocol
 
+from fairlead_runtime.batching.pace import Pace
 from fairlead_runtime.batching.pending import Pending
 from fairlead_runtime.batching.plan import Lanes, shape_key
 from fairlead_runtime.batching.probe import INLINE_LIMIT_S, Profile
@@ -25,10 +26,8 @@ from fairlead_runtime.protocol.types import DATATYPES, InferRequest, InferRespon
 
 log = logging.getLogger(__name__)
 _LARGE = 2.0  # a request is no batch for the loop where it takes this many times the limit
-_SLOW_IN_A_ROW = 3
-_SLOW = 5.0  # times the limit
-_FAST_IN_A_ROW = 500
 _MOST_RETRY_AFTER_S = 60
+_GAIN = 2.0
 
 
 class Observer(Protocol):
@@ -96,8 +95,9 @@ class Batcher:
         self._pool, self._observer, self._clock = pool, observer, clock
         self._order = tuple(spec.name for spec in engine.signature.inputs)
         self._look = look  # at each batch, once its answers are on their way
-        self._merge, self._inline, self._first = choice.merge, choice.inline, choice.inline
+        self._merge = choice.merge
         self._adapts = settings.mode in (Mode.AUTO, Mode.OFF)
+        self._pace = Pace(inline=choice.inline, adapts=self._adapts)
         specs = engine.signature.inputs
         itemsize = max((DATATYPES[spec.datatype].itemsize for spec in specs), default=1)
         self._large = profile.elements_within(_LARGE * INLINE_LIMIT_S) * itemsize
@@ -107,8 +107,10 @@ class Batcher:
         self._heavy: Lanes[_Item] = Lanes()  # for the threads
         self._waiting = self._waiting_bytes = 0
         self._busy = 0
-        self._slow = self._fast = 0
-        self._patience = _FAST_IN_A_ROW
+        # Where a batch costs little more than a row, rows that wait for it get more done than a
+        # second run beside it, until they fill one.
+        self._gathers = self._merge and profile.gain >= _GAIN
+        self._eager = settings.max_delay_s <= 0
         self._flushing = self._pumping = False
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._per_request_s = profile.single_s if math.isfinite(profile.single_s) else 0.0
@@ -161,9 +163,11 @@ class Batcher:
         self._waiting += 1
         self._waiting_bytes += size
         # A request of many rows is no batch for the event loop.
-        if self._inline and not (self._adapts and size > self._large):
-            self._light.push(key, rows, item)
-            if not self._flushing:
+        if self._pace.inline and not (self._adapts and size > self._large):
+            full = self._light.push(key, rows, item) >= self._settings.max_rows
+            if self._eager and self._pace.at_once(full=full, gathering=self._flushing):
+                self._run_light()
+            elif not self._flushing:
                 self._flushing = True
                 self._loop.call_soon(self._flush)
         else:
@@ -210,43 +214,27 @@ class Batcher:
         self._flushing = False
         if not self._due(self._light, self._flush):
             return
-        batch = self._take(self._light)
-        if batch:
-            rows = _begin(batch)
-            ran = self._guarded([item.request for item in batch])
-            self._finish(batch, rows, ran)
-            self._watch(ran.seconds, rows)
+        self._pace.gathered(self._run_light())
         if self._light and not self._flushing:
             # The rest in the next turn, after health checks and whatever else has come in.
             self._flushing = True
             self._loop.call_soon(self._flush)
+
+    def _run_light(self) -> int:
+        """Run the next batch and return of how many requests it was."""
+        batch = self._take(self._light)
+        if batch:
+            rows = _begin(batch)
+            ran = self._guarded([item.request for item in batch])
+            self._pace.ran_inline(ran.seconds, rows)
+            self._finish(batch, rows, ran)
+        return len(batch)
 
     def _guarded(self, requests: list[InferRequest]) -> Ran:
         try:
             return run(self._engine, requests)
         except Exception as error:  # noqa: BLE001 - nobody may be left waiting
             return Ran([error] * len(requests), 0.0)
-
-    def _watch(self, seconds: float, rows: int) -> None:
-        """Give up running inline where that proves slow: the trial may have been too kind."""
-        if not self._adapts:
-            return
-        self._slow = self._slow + 1 if seconds > _SLOW * INLINE_LIMIT_S else 0
-        if self._slow >= _SLOW_IN_A_ROW and self._inline:
-            log.warning("%d rows took %.3g ms: batches run in a thread now", rows, seconds * 1e3)
-            self._inline, self._fast = False, 0
-
-    def _watch_again(self, seconds: float) -> None:
-        """Go back to the event loop where it was not the model that was slow, but the machine.
-
-        A model that is slow now and then is given longer to prove itself each time.
-        """
-        if not self._adapts or self._inline or not self._first:
-            return
-        self._fast = self._fast + 1 if seconds <= INLINE_LIMIT_S else 0
-        if self._fast >= self._patience:
-            log.warning("%d batches in a row were fast: back on the event loop", self._fast)
-            self._inline, self._slow, self._patience = True, 0, self._patience * 2
 
     # In threads.
 
@@ -258,6 +246,8 @@ class Batcher:
     def _pump(self) -> None:
         self._pumping = False
         while self._busy < self._settings.workers and self._due(self._heavy, self._pump):
+            if self._busy and self._gathers and not self._heavy.full(self._settings.max_rows):
+                return
             batch = self._take(self._heavy)
             if not batch:
                 return
@@ -278,7 +268,7 @@ class Batcher:
         if self._heavy:
             self._pump()  # first: the model need not wait while these answers are written
         self._finish(batch, rows, ran)
-        self._watch_again(ran.seconds)
+        self._pace.ran_in_thread(ran.seconds)
 
     # Both.
 

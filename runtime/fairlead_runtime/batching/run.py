@@ -46,8 +46,8 @@ def run(engine: Engine, requests: Sequence[InferRequest]) -> Ran:
         whole = engine.run(merged, requests[0].outputs)
         parts = split(whole, counts)
     except Exception as error:  # noqa: BLE001 - whatever it is: perhaps it is one request's
-        results = [_alone(engine, request) for request in requests]
-        return Ran(results, time.perf_counter() - started, failure=error)
+        alone = [_alone(engine, request) for request in requests]
+        return Ran(alone, time.perf_counter() - started, failure=error)
     seconds = time.perf_counter() - started
     results: list[Result] = [InferResponse(outputs=part, seconds=seconds) for part in parts]
     return Ran(results, seconds, whole=whole)

@@ -31,8 +31,9 @@ INFERENCE_SECONDS = "model_inference_seconds"
 REQUESTS_WAITING = "model_requests_waiting"
 """Gauge of requests that wait for the model."""
 REQUESTS_DROPPED_TOTAL = "model_requests_dropped_total"
-"""Counter of requests that were not run, label `reason`: queue_full, deadline or cancelled; and
-connections (one too many) and bodies (too many bytes at once), which never became requests."""
+"""Counter of requests that were not run, label `reason`: queue_full, queue_slow, deadline,
+cancelled; and connections (one too many) and bodies (too many bytes at once), which never became
+requests."""
 BATCHES_SPLIT_TOTAL = "model_batches_split_total"
 """Counter of batches that failed and were run request by request."""
 PREDICTIONS_CHECKED_TOTAL = "model_predictions_checked_total"

@@ -115,7 +115,8 @@ class Connection(Reader, asyncio.Protocol):
         self._let_go()
         self._at = At.NOTHING
         self._waiting.clear()
-        self._stepper.cancel()
+        self._stepper.close()
+        self._forget()
 
     def eof_received(self) -> bool:
         """Take the end of what the client sends; it may still read."""
@@ -172,6 +173,7 @@ class Connection(Reader, asyncio.Protocol):
         successor = Http2Connection(self._house, self._transport, self._ends)
         self._house.replaced(self, successor)
         self._transport.set_protocol(successor)
+        self._forget()
         successor.data_received(data)
 
     def _check_sender(self, waited_s: float) -> None:

@@ -151,6 +151,14 @@ class Reader(ABC):
             if self._head_bytes > self._limits.max_head_bytes:
                 self._refuse(too_large_head(self._limits))
 
+    def _forget(self) -> None:
+        """End for good. The parser knows us and we it: left so, only the collector could free both.
+
+        It comes by seldom, and connections that are gone would pile up meanwhile.
+        """
+        del self._parser
+        self._known = self._last = None
+
     # What the parser calls.
 
     def on_message_begin(self) -> None:

@@ -312,7 +312,8 @@ def who(request: Request) -> dict[str, str]:
 
 
 def _request_id(request: Request) -> str:
-    return request.headers.get(REQUEST_ID, b"").decode("latin-1")[:256]
+    value = request.headers.get(REQUEST_ID)
+    return value.decode("latin-1")[:256] if value else ""
 
 
 def _deadline(request: Request, now: float) -> float | None:

@@ -15,6 +15,10 @@ from fairlead_runtime.batching.pending import Pending
 T = TypeVar("T")
 
 
+def _nobody(_result: object, _error: Exception | None) -> None:
+    pass
+
+
 class Stepper(Generic[T]):
     """Runs one coroutine after the other.
 
@@ -30,7 +34,7 @@ class Stepper(Generic[T]):
         busy: Whether one is under way.
     """
 
-    __slots__ = ("_awaited", "_cancelled", "_ended", "_loop", "_me", "_work", "busy")
+    __slots__ = ("_awaited", "_cancelled", "_ended", "_loop", "_work", "busy")
 
     def __init__(
         self,
@@ -41,7 +45,6 @@ class Stepper(Generic[T]):
         self._work: Coroutine[Any, Any, T] | None = None
         self._awaited: asyncio.Future[Any] | None = None
         self._cancelled = self.busy = False
-        self._me = self._step  # bound once
 
     def begin(self, work: Coroutine[Any, Any, T]) -> None:
         """Run a coroutine; none may be under way."""
@@ -56,6 +59,11 @@ class Stepper(Generic[T]):
         awaited = self._awaited
         if awaited is not None and awaited.cancel() and isinstance(awaited, Pending):
             self._step()  # others call back
+
+    def close(self) -> None:
+        """Cancel what is under way, for good: nobody is called any more."""
+        self.cancel()
+        self._ended = _nobody
 
     def _step(self, _: object = None) -> None:
         work = self._work
@@ -76,15 +84,15 @@ class Stepper(Generic[T]):
             self._ended(None, error)
             return
         if awaited is None:  # it only lets others have a turn
-            self._loop.call_soon(self._me)
+            self._loop.call_soon(self._step)
             return
         # What tells a future from other things that a coroutine might yield, as a task has it.
         awaited._asyncio_future_blocking = False  # noqa: SLF001 - there is no other way
         self._awaited = awaited
         if isinstance(awaited, Pending):
-            awaited.waker = self._me
+            awaited.waker = self._step
         else:
-            awaited.add_done_callback(self._me)
+            awaited.add_done_callback(self._step)
 
     def _end(self) -> None:
         self._work, self.busy = None, False

@@ -1,4 +1,4 @@
-"""Which outputs of a model are its answer, for people who do not know its outputs."""
+"""What a model takes and answers, for people who do not know its inputs and outputs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ class Answering:
         prediction: Name of the output that is the prediction.
         probability: Name of the output with its probability, if there is one.
         outputs: The names of both, as a request to the model wants them.
+        width: Where the model takes rows of FP32 numbers and nothing else, how many of them, or -1
+            for any number; else None.
     """
 
     prediction: str
     probability: str | None
+    width: int | None = None
     outputs: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -42,8 +45,22 @@ def answering(signature: Signature) -> Answering:
     if probability is None and label is not None and rest:
         probability = rest[0]
     return Answering(
-        prediction=prediction.name, probability=probability.name if probability else None
+        prediction=prediction.name,
+        probability=probability.name if probability else None,
+        width=_width(signature),
     )
+
+
+def _width(signature: Signature) -> int | None:
+    spec = signature.inputs[0] if len(signature.inputs) == 1 else None
+    if (
+        spec is None
+        or spec.datatype != "FP32"
+        or len(spec.shape) != 2
+        or spec.shape[0] not in (-1, 1)
+    ):
+        return None
+    return spec.shape[1]
 
 
 def _is_label(spec: TensorSpec) -> bool:

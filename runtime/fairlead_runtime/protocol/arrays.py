@@ -80,6 +80,28 @@ def to_array(data: object, datatype: str, field: str, *, booleans: bool = True) 
     return numbers.reshape(shape if type(data) is list else ())
 
 
+def to_row(data: object, width: int) -> Array | None:
+    """Return a list of numbers as FP32 of shape [1, width], at a third of what `to_array` costs.
+
+    Args:
+        data: What JSON held, without true and false.
+        width: How many numbers there must be; -1 for any number.
+
+    Returns:
+        None where it is not quite that; `to_array` and `check_shape` know more, and say why.
+    """
+    if type(data) is not list or (width >= 0 and len(data) != width):
+        return None
+    flat = packed("f")
+    try:
+        flat.fromlist(data)
+    except (TypeError, OverflowError):
+        return None
+    if not 0 < len(flat) <= _FEW or not math.isfinite(sum(flat)):
+        return None
+    return np.frombuffer(flat, dtype=np.float32).reshape(1, -1)
+
+
 def _pack(data: list[Any], flat: packed[Any], depth: int) -> tuple[int, ...]:
     """Append all numbers of nested lists to `flat` and return their shape."""
     first = data[0] if data else None

@@ -10,7 +10,13 @@ import orjson
 
 from fairlead_runtime.protocol.answering import Answering
 from fairlead_runtime.protocol.answers import keyed_by_text, plain
-from fairlead_runtime.protocol.arrays import check_shape, shape_text, to_array, wrong_tensor
+from fairlead_runtime.protocol.arrays import (
+    check_shape,
+    shape_text,
+    to_array,
+    to_row,
+    wrong_tensor,
+)
 from fairlead_runtime.protocol.call import check_inputs
 from fairlead_runtime.protocol.errors import InvalidRequestError
 from fairlead_runtime.protocol.types import (
@@ -48,6 +54,13 @@ def parse_predict(
         InvalidRequestError: They are none for this signature; the message names the field.
     """
     document, booleans = parse_json(body), has_booleans(body)
+    features = document.get("features")
+    if len(document) == 1 and features and chosen.width is not None and not booleans:
+        row = to_row(features, chosen.width)  # the common case
+        if row is not None:
+            inputs = {signature.inputs[0].name: row}
+            asked = InferRequest(inputs=inputs, outputs=chosen.outputs, deadline=deadline)
+            return PredictRequest(asked, single=True)
     if not document.keys() <= _KNOWN:
         unknown = sorted(document.keys() - _KNOWN)
         message = "unknown field; a request has features or inputs, and request_id"

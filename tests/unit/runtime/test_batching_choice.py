@@ -46,6 +46,12 @@ def test_rows_of_an_ordinary_model_merge(tmp_path: Path) -> None:
     assert 0 < found.single_s < math.inf
 
 
+def test_what_a_batch_gains_is_the_rows_a_second_over_those_of_single_ones() -> None:
+    assert FAST.gain == pytest.approx(6.4)
+    assert Profile(merges=True, single_s=0.1, batch_s=0.1, batch_rows=1).gain == 1
+    assert Profile(merges=False).gain == 1
+
+
 class Counting:
     """An engine that counts the rows it is tried with, and can be slow."""
 
@@ -69,7 +75,7 @@ def test_a_slow_model_is_not_tried_with_a_full_batch(tmp_path: Path) -> None:
     assert not choose(Settings(), found, room=None).inline
     fast = Counting(engine(models.classifier(tmp_path / "m.onnx")), 0.0)
     assert profile(fast, max_rows=64).merges
-    assert 64 in fast.rows
+    assert max(fast.rows) >= 8
 
 
 def test_a_model_that_mixes_its_rows_is_found_out(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fairlead_runtime.batching import queue
 from fairlead_runtime.batching.probe import Profile
 from fairlead_runtime.batching.queue import Batcher
 from fairlead_runtime.batching.settings import Choice, Settings
@@ -68,6 +67,7 @@ class World:
         inline: bool,
         merge: bool = True,
         single_s: float = 1e-5,
+        batch_s: float = 1e-5,
         **wishes: Any,
     ) -> None:
         self.engine = Doubling()
@@ -76,7 +76,7 @@ class World:
             self.engine,
             settings=Settings(**wishes),
             choice=Choice(merge=merge, inline=inline, why=""),
-            profile=Profile(merges=True, single_s=single_s, batch_s=1e-5, batch_rows=64),
+            profile=Profile(merges=True, single_s=single_s, batch_s=batch_s, batch_rows=64),
             pool=pool,
             observer=self.metrics,
         )
@@ -225,6 +225,53 @@ async def test_the_next_batch_begins_before_the_answers_of_the_last_are_written(
     assert seen
 
 
+async def test_a_full_batch_of_a_quick_model_runs_in_the_moment_in_which_it_is_full(
+    pool: ThreadPoolExecutor,
+) -> None:
+    world = World(pool, inline=True, max_rows=4)
+    await world.ask(0)
+    pending = [world.batcher.infer(request(value)) for value in range(6)]
+    assert [each.done() for each in pending] == [True] * 4 + [False] * 2
+    await asyncio.gather(*pending)
+    assert world.engine.batches == [1, 4, 2]
+
+
+async def test_a_client_that_is_alone_is_not_gathered_with_others_until_others_come(
+    pool: ThreadPoolExecutor,
+) -> None:
+    world = World(pool, inline=True)
+    at_once = 0
+    for _ in range(96):  # the first half shows that nobody else is there
+        pending = world.batcher.infer(request(1))
+        at_once += pending.done()
+        await pending
+    assert 50 <= at_once <= 60
+    for _ in range(3):
+        await asyncio.gather(*(world.batcher.infer(request(1)) for _ in range(10)))
+    assert world.engine.batches[-1] == 10
+
+
+@pytest.mark.parametrize("gains", [True, False])
+async def test_beside_a_batch_that_runs_only_a_full_one_begins_where_batches_pay(
+    pool: ThreadPoolExecutor, gains: bool
+) -> None:
+    world = World(
+        pool, inline=False, workers=2, max_rows=4, single_s=1.0, batch_s=4.0 if gains else 60.0
+    )
+    world.engine.gate.clear()
+    tasks = [world.ask(0)]
+    await asyncio.to_thread(world.engine.started.wait)
+    world.engine.started.clear()
+    tasks += [world.ask(value) for value in (1, 2, 3)]
+    await asyncio.sleep(0.05)
+    assert (world.batcher.waiting == 3) is gains
+    tasks.append(world.ask(4))
+    await asyncio.to_thread(world.engine.started.wait, 30)
+    world.engine.gate.set()
+    assert await values(tasks) == [0, 2, 4, 6, 8]
+    assert (4 in world.engine.batches) is gains
+
+
 async def test_a_cancelled_request_is_not_run_and_frees_its_place(
     pool: ThreadPoolExecutor,
 ) -> None:
@@ -301,33 +348,6 @@ async def test_a_model_that_proves_slow_leaves_the_event_loop(pool: ThreadPoolEx
     assert world.engine.threads == {"MainThread"}
     await world.ask(1)
     assert len(world.engine.threads) == 2
-
-
-async def test_a_model_that_was_slow_for_a_while_goes_back_to_the_event_loop(
-    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(queue, "_FAST_IN_A_ROW", 20)
-    world = World(pool, inline=True)
-    plain, pause_s = world.engine.run, 0.015
-
-    def slow(
-        inputs: Mapping[str, Array], outputs: tuple[str, ...] | None
-    ) -> dict[str, Array | list[Any]]:
-        time.sleep(pause_s)  # what is being tested
-        return plain(inputs, outputs)
-
-    world.engine.run = slow  # type: ignore[method-assign]
-    for _ in range(4):
-        await world.ask(1)
-    pause_s = 0.0
-    world.engine.threads.clear()
-    for _ in range(20):
-        await world.ask(1)
-    assert "MainThread" not in world.engine.threads
-    until = time.monotonic() + 30
-    while "MainThread" not in world.engine.threads and time.monotonic() < until:
-        await world.ask(1)
-    assert "MainThread" in world.engine.threads
 
 
 async def test_a_large_request_does_not_run_on_the_event_loop(pool: ThreadPoolExecutor) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -202,6 +204,27 @@ async def test_an_answer_that_still_flows_is_not_cut(house: House) -> None:
     assert not gone(house)
     house.pass_time(31)
     assert gone(house)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+async def test_a_connection_that_is_gone_is_freed_without_the_collector(
+    house: House, busy: bool
+) -> None:
+    await house.get(GET)
+    if busy:
+        house.routes.gate.clear()
+        await house.get(GET + GET)
+    gone = weakref.ref(house.connection)
+    gc.collect()
+    gc.disable()
+    try:
+        house.connection.connection_lost(None)
+        del house.connection
+        for _ in range(3):
+            await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_a_half_closed_client_is_waited_for_a_moment_only(house: House) -> None:

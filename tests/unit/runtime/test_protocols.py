@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead_runtime.protocol import answers, simple, v2
-from fairlead_runtime.protocol.answering import answering
+from fairlead_runtime.protocol.answering import Answering, answering
 from fairlead_runtime.protocol.errors import InvalidRequestError
 from fairlead_runtime.protocol.types import InferResponse, Signature, TensorSpec
 
@@ -156,6 +157,27 @@ def test_any_json_is_answered_or_refused_in_words(document: object) -> None:
     ):
         with contextlib.suppress(InvalidRequestError):
             parse()
+
+
+_scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=2)
+
+
+@given(st.lists(_scalars, max_size=5) | st.lists(st.floats(), max_size=3) | _json)
+def test_one_row_of_numbers_is_read_the_short_way_as_it_is_the_long_way(features: object) -> None:
+    body = json.dumps({"features": features}).encode().replace(b"Infinity", b"1e300")
+    body = body.replace(b"NaN", b"1e39")
+    short, long = answering(CLASSIFIER), replace(answering(CLASSIFIER), width=None)
+    assert short.width == 3
+
+    def told(chosen: Answering) -> object:
+        try:
+            asked = simple.parse_predict(body, CLASSIFIER, chosen)
+        except InvalidRequestError as error:
+            return error.document()
+        array = asked.infer.inputs["x"]
+        return asked.single, array.shape, array.dtype, array.tobytes()
+
+    assert told(short) == told(long)
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))

@@ -27,11 +27,17 @@ class Keeping(Reader):
         self.parsed += 1
         super().on_headers_complete()
 
+    def _speak_http2(self, rest: bytes) -> None:
+        raise AssertionError("nobody speaks HTTP/2 here")
+
     def _push(self, entry: Entry) -> None:
         asked, refusal = entry.request, entry.response
         told = (asked.method, asked.path, asked.query, asked.headers, asked.body) if asked else ()
         status = refusal.status if refusal else 0
         self.seen.append((*told, status, entry.is_head, entry.keep, entry.version))
+
+    def _speak_http2(self, data: bytes) -> None:
+        raise AssertionError(data)
 
     def _continue(self) -> None:
         self.continued += self._wants_continue

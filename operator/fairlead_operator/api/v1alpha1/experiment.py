@@ -136,6 +136,16 @@ _FIXED = (
         ("self.metrics.all(m, !oldSelf.metrics.exists(n, n.name == m.name && n.type != m.type))"),
         "the type of a metric",
     ),
+    (
+        (
+            "self.metrics.all(m, m.type != 'ratio' || oldSelf.metrics.exists(n, "
+            "n.type == 'ratio' && n.name == m.name && n.numerator == m.numerator && "
+            "n.denominator == m.denominator)) && "
+            "self.metrics.filter(m, m.type == 'ratio').size() == "
+            "oldSelf.metrics.filter(m, m.type == 'ratio').size()"
+        ),
+        "which metrics are ratios, and of what,",
+    ),
 )
 
 
@@ -151,6 +161,14 @@ class ExperimentSpec(APIModel):
             (
                 "self.variants[0].modelDeployment == self.target",
                 "the first variant is the control and must be the target itself",
+            ),
+            (
+                (
+                    "self.metrics.all(m, m.type != 'ratio' || "
+                    "(self.metrics.exists(n, n.name == m.numerator && n.type == 'mean') && "
+                    "self.metrics.exists(n, n.name == m.denominator && n.type == 'mean')))"
+                ),
+                "numerator and denominator of a ratio are metrics of type mean of this Experiment",
             ),
             (
                 (

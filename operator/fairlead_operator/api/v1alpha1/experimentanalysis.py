@@ -38,21 +38,43 @@ def _duration(least: str, what: str) -> dict[str, Any]:
 class MetricSpec(APIModel):
     """What the application reports for a user, and which way is good."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                (
+                    "self.type == 'ratio' ? has(self.numerator) && has(self.denominator) && "
+                    "self.numerator != self.denominator : "
+                    "!has(self.numerator) && !has(self.denominator)"
+                ),
+                "a metric of type ratio has a numerator and another denominator; no other type has",
+            )
+        )
+    )
+
     name: Annotated[
         MetricName, Field(description="Name under which outcomes are sent to the recorder.")
     ]
     type: Annotated[
-        Literal["binary", "mean"],
+        Literal["binary", "mean", "ratio"],
         Field(
             description=(
                 "binary: a user did it or not. mean: a number per user, the sum of what was sent "
-                "for the user, 0 without any."
+                "for the user, 0 without any. ratio: the sum of one metric of type mean over all "
+                "users, divided by that of another; nothing is sent for it."
             )
         ),
     ]
     goal: Annotated[Literal["increase", "decrease"], Field(description="Which way is good.")] = (
         "increase"
     )
+    numerator: Annotated[
+        MetricName | None,
+        Field(description="Of type ratio: the metric of type mean that is divided."),
+    ] = None
+    denominator: Annotated[
+        MetricName | None,
+        Field(description="Of type ratio: the metric of type mean that it is divided by."),
+    ] = None
     minimum_effect_percent: Annotated[
         int | None,
         Field(
