@@ -93,8 +93,9 @@ def test_load_adds_a_replica_and_its_end_removes_it_without_a_lost_request(
         print(world.kubectl("get", "modeldeployments,hpa,pods"))
     print(f"{len(answers)} answers")
     assert [answer for answer in answers if "error" in answer] == []
+    # Measured values are written once a minute.
+    until("the status counts one replica", lambda: _replicas(world) == "1/1")
 
-    def told() -> bool:
-        return bool(world.get("modeldeployment", "fraud")["status"]["replicas"] == "1/1")
 
-    until("status says so", told, 90)  # measured values are written once a minute
+def _replicas(world: World) -> str:
+    return str(world.get("modeldeployment", "fraud")["status"]["replicas"])
