@@ -70,7 +70,7 @@ FORBIDDEN = {
     "bytes in the target": b"GET /\xff\xfe HTTP/1.1\r\nHost: test\r\n\r\n",
     "HTTP/1.2": b"GET / HTTP/1.2\r\nHost: test\r\n\r\n",
     "TLS hello": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 40,
-    "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "not quite HTTP/2's preface": b"PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n",
     "random": bytes(range(256)),
 }
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from fairlead_runtime.protocol.types import InferResponse
+
+log = logging.getLogger(__name__)
 
 
 class Pending(asyncio.Future[InferResponse]):
@@ -32,4 +35,7 @@ class Pending(asyncio.Future[InferResponse]):
         else:
             self.set_exception(result)
         if self.waker is not None:
-            self.waker()
+            try:
+                self.waker()
+            except Exception:  # others wait for the same batch
+                log.exception("an answer could not be handed over")

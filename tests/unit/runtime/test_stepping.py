@@ -55,6 +55,19 @@ async def test_it_goes_on_in_the_moment_in_which_its_answer_is_there() -> None:
     assert world.ended == [(ANSWER, None)]
 
 
+async def test_one_that_fails_to_take_its_answer_keeps_nobody_else_from_theirs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail() -> None:
+        raise OSError("no way")
+
+    world = World()
+    world.pending.waker = fail
+    world.pending.settle(ANSWER)
+    assert world.pending.result() is ANSWER
+    assert "could not be handed over" in caplog.text
+
+
 async def test_errors_are_handed_on_and_the_next_one_may_begin() -> None:
     world = World()
     world.stepper.begin(world.wait_for(world.pending))
