@@ -61,9 +61,13 @@ generate: $(STAMP)  ## Write the generated files (CRDs, their copy in the chart,
 
 .PHONY: requirements
 requirements: $(STAMP)  ## Write requirements/*.txt anew from pyproject.toml
-	for x in cli operator runtime runtime-cuda export; do \
+	for x in cli operator export; do \
 	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	    --no-emit-index-url --no-emit-find-links --extra $$x pyproject.toml -o requirements/$$x.txt; done
+	for x in runtime runtime-cuda; do \
+	  $(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
+	    --no-emit-index-url --no-emit-find-links --extra $$x --extra tracing pyproject.toml \
+	    -o requirements/$$x.txt; done
 	$(VENV)/bin/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
 	  --no-emit-index-url --no-emit-find-links --extra cli --extra operator --extra runtime --group dev \
 	  pyproject.toml -o requirements/dev.txt

@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Mapping
 from fairlead_operator.kube.kinds import POD, SERVICE, Kind
 from tests.apiserver.api import JSON, SERVICE_ACCOUNT, Api, until
 
+_LOCKED_DOWN = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+_POD_SECURITY = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 _ENDPOINTS = Kind("", "v1", "Endpoints", "endpoints")
 
 
@@ -78,7 +80,17 @@ async def pretend(
         namespace,
         {
             "metadata": {"name": f"{name}-0", "labels": dict(pod_labels or {})},
-            "spec": {"containers": [{"name": "main", "image": "none", "ports": ports}]},
+            "spec": {
+                "securityContext": _POD_SECURITY,
+                "containers": [
+                    {
+                        "name": "main",
+                        "image": "none",
+                        "ports": ports,
+                        "securityContext": _LOCKED_DOWN,
+                    }
+                ],
+            },
         },
     )
     status = {"phase": "Running", "podIP": own, "podIPs": [{"ip": own}]}

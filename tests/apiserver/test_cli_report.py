@@ -29,9 +29,11 @@ async def behind(api: Api, namespace: str, counting: Recorder) -> AsyncIterator[
     """Put a recorder behind a Service that looks like the chart's; it goes with the test."""
     own = own_address()
     async with relayed(own, counting.port) as port:
-        await pretend(api, namespace, "counting", own, port, labels=_LABELS)
-        yield counting
-        await api.delete(SERVICE, namespace, "counting")
+        try:
+            await pretend(api, namespace, "counting", own, port, labels=_LABELS)
+            yield counting
+        finally:
+            await api.delete(SERVICE, namespace, "counting")
 
 
 def tell(counting: Recorder, namespace: str, uid: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from cluster.controlplane import ControlPlane, write_kubeconfig
 from fairlead_operator.kube.kinds import EXPERIMENT, MODEL_DEPLOYMENT, Kind
@@ -20,11 +21,13 @@ from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.process import user
 from tests.apiserver.rig import SETTINGS, MortalCluster, Rig
 from tests.apiserver.rolling import Cluster
-from tests.apiserver.story import MakeOperator, events, reason_is
+from tests.apiserver.story import MakeOperator, events
 from tests.builders import later
 from tests.chart.rendering import Document, of_kind, render
 from tests.recorder.process import recorder
 
+pytestmark = pytest.mark.timeout(600)
+_PATIENCE_S = 200.0
 Right = tuple[str, str, str]
 """API group, resource with its subresource, verb."""
 CLUSTER_ROLE = Kind("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles")
@@ -102,16 +105,21 @@ async def test_the_operators_role_has_every_right_that_is_used_and_no_other(
         await rig.experiment(later(0))
         # What a conflict makes it do; nobody else writes here.
         await rig.experimenter.refresh((namespace, "checkout"))
-    await process.start()  # the Lease and the watches
+    process.launch()  # the Lease and the watches
     await api.create(MODEL_DEPLOYMENT, namespace, a_model("ill"))
-    live = await reason_is(api, namespace, "Progressing", "ill")
-    await kubelet.cannot_mount(live["status"]["revisions"][0]["name"], "no such volume")
-    await reason_is(api, namespace, "VolumeMountFailed", "ill")
+
+    async def made() -> str | None:
+        revisions = ((await api.model(namespace, "ill")).get("status") or {}).get("revisions")
+        return str(revisions[0]["name"]) if revisions else None
+
+    revision = await until("a revision", made, within_s=_PATIENCE_S)
+    await kubelet.some_pods(revision)
+    await kubelet.cannot_mount(revision, "no such volume")
 
     async def told() -> bool:
         return ("Warning", "VolumeMountFailed") in await events(api, namespace, "ill")
 
-    await until("an Event", told)
+    await until("an Event", told, within_s=_PATIENCE_S)
     assert process.stop() == 0
     assert refused(plane, user(namespace)) == []
     roles = [role for role in of_kind(render(), "ClusterRole", "Role") if _serves(role)]

@@ -75,7 +75,10 @@ def turn(*, alone: bool) -> Iterator[None]:
     folder = state_dir("e2e")
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "turns.lock").open("a") as turns:
-        fcntl.flock(turns, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        # Who wants to be alone holds the turnstile meanwhile, or others would come for ever.
+        with (folder / "turnstile.lock").open("a") as turnstile:
+            fcntl.flock(turnstile, fcntl.LOCK_EX)
+            fcntl.flock(turns, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
 
 

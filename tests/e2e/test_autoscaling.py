@@ -93,4 +93,9 @@ def test_load_adds_a_replica_and_its_end_removes_it_without_a_lost_request(
         print(world.kubectl("get", "modeldeployments,hpa,pods"))
     print(f"{len(answers)} answers")
     assert [answer for answer in answers if "error" in answer] == []
-    assert world.get("modeldeployment", "fraud")["status"]["replicas"] == "1/1"
+    # Measured values are written once a minute.
+    until("the status counts one replica", lambda: _replicas(world) == "1/1")
+
+
+def _replicas(world: World) -> str:
+    return str(world.get("modeldeployment", "fraud")["status"]["replicas"])

@@ -12,7 +12,7 @@ from tests.e2e.rollouts import GATES, NOWHERE, Deployment, failures
 from tests.e2e.world import JSONObject, until
 from tests.rolloutends import end_of
 
-pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(1200, func_only=True)]
 
 
 def rest(deployment: Deployment) -> JSONObject:

@@ -16,7 +16,7 @@ from fairlead_recorder.http.access import AUDIENCE
 from tests.recorder.process import Recorder, recorder
 from tests.recorder.schemathesis import conforms
 
-pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.apiserver, pytest.mark.timeout(900)]
 _OPERATOR = "system:serviceaccount:fairlead-system:operator"
 _OUTCOMES = {"outcomes": [{"key": "k", "unit": "u", "metric": "revenue", "value": 1}]}
 

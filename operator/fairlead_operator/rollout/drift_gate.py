@@ -62,4 +62,5 @@ def _worst(found: Sequence[Judgement], end: dt.datetime) -> Score | None:
         samples=worst.rows,
         significant=worst.drifting,
         end=end,
+        feature=worst.name,
     )

@@ -260,7 +260,8 @@ def _score(case: Case, gate: Gate, found: Score | None, limit: int | None, what:
         verdict = Verdict.FAIL if over and found.significant else Verdict.PASS
         if verdict is Verdict.PASS and (over or found.samples < case.needed):
             verdict = Verdict.INCONCLUSIVE
-        text = f"{what}: PSI {found.milli / 1000:.3f} against the stable's of the same minutes"
+        which = f"{found.feature[:64]} has" if found.feature else f"{what}:"
+        text = f"{which} PSI {found.milli / 1000:.3f} against the stable's of the same minutes"
     return Check(
         gate=gate,
         verdict=verdict,

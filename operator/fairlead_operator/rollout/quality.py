@@ -19,12 +19,14 @@ class Score:
         samples: Rows of the candidate.
         significant: Whether it is more than chance.
         end: The end of the window.
+        feature: Which input or prediction it is of: the worst.
     """
 
     milli: int
     samples: int
     significant: bool
     end: dt.datetime
+    feature: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

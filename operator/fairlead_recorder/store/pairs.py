@@ -107,7 +107,7 @@ def turned_out(session: Session, model: Model, batch: Sequence[Truth], now: int)
     """Keep outcomes, and count those whose prediction is there already."""
     rows: dict[tuple[str, int], Row] = {}
     for one in batch:
-        rows.setdefault((one.request, one.item), (model.id, one.request, one.item, None, one.value))
+        rows.setdefault((one.request, one.item), (model.id, one.request, one.item, "", one.value))
     return _keep(session, model, "actual", list(rows.values()), len(batch), now)
 
 

@@ -58,10 +58,11 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
             name TEXT NOT NULL, definition TEXT NOT NULL, registered {int} NOT NULL,
             seen {int} NOT NULL)""",
         "CREATE INDEX model_by_name ON model (namespace, name)",
-        # A prediction and its outcome, whichever came first; the other one is NULL until it comes.
+        # A prediction and its outcome, whichever came first; the other one is NULL until it comes,
+        # and the revision is empty until the prediction does.
         """CREATE TABLE pair (
             model {int} NOT NULL, request TEXT NOT NULL, item {int} NOT NULL,
-            revision TEXT, predicted TEXT, actual TEXT, came {int} NOT NULL,
+            revision TEXT NOT NULL, predicted TEXT, actual TEXT, came {int} NOT NULL,
             PRIMARY KEY (model, request, item)){clustered}""",
         "CREATE INDEX pair_by_age ON pair (came)",
         # Counts of pairs by the window in which they were complete; closed ones never change.

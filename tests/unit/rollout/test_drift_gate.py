@@ -37,6 +37,7 @@ def test_a_broken_preprocessing_step_is_a_difference_of_inputs() -> None:
     found = compared(Quality(), [STABLE], [report("q", EVEN, SKEW, EVEN)])
     assert found.inputs is not None
     assert found.predictions is not None
+    assert found.inputs.feature == "b"
     assert found.inputs.milli == round(1000 * psi(EVEN, SKEW))
     assert (found.inputs.significant, found.inputs.samples) == (True, 600)
     assert found.inputs.end == dt.datetime(1970, 1, 1, 0, 2, tzinfo=dt.UTC)

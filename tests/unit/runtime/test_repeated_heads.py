@@ -27,9 +27,6 @@ class Keeping(Reader):
         self.parsed += 1
         super().on_headers_complete()
 
-    def _speak_http2(self, rest: bytes) -> None:
-        raise AssertionError("nobody speaks HTTP/2 here")
-
     def _push(self, entry: Entry) -> None:
         asked, refusal = entry.request, entry.response
         told = (asked.method, asked.path, asked.query, asked.headers, asked.body) if asked else ()
