@@ -6,7 +6,7 @@ a body is JSON, and behind it the raw bytes of tensors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -49,6 +49,7 @@ class _Rest:
 
     data: memoryview
     at: int = 0
+    taken: list[int] = field(default_factory=list)
 
     def take(self, size: object, field: str) -> memoryview:
         if type(size) is not int or size < 0:
@@ -58,7 +59,32 @@ class _Rest:
             message = f"is {size}, but only {left} bytes are left of the body"
             raise wrong_tensor(field, message, f"at most {left}")
         self.at += size
+        self.taken.append(size)
         return self.data[self.at - size : self.at]
+
+    def check_end(self) -> None:
+        if self.at != len(self.data):
+            more = len(self.data) - self.at
+            message = f"{more} bytes are left behind the tensors: each needs {_RAW_SIZE}"
+            raise wrong_tensor("body", message, f"{self.at} bytes behind the JSON")
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What a JSON head said of which each tensor is raw: all but their numbers."""
+
+    signature: Signature
+    identity: str
+    shapes: list[tuple[str, tuple[int, ...]]]
+    sizes: list[int]
+    outputs: tuple[str, ...] | None
+    raw: frozenset[str]
+    options: Parameters
+
+
+# Clients of raw tensors mostly send the same head again. What is wrong is never here.
+_SEEN: dict[bytes, _Seen] = {}
+_MOST_SEEN, _MOST_SEEN_BYTES = 64, 2048
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
@@ -117,8 +143,10 @@ def parse_infer(
         return _bare(body, signature, deadline)
     rest, head = None, body
     if header_length is not None:
-        view = memoryview(body)
-        head, rest = body[:header_length], _Rest(view[header_length:])
+        head, rest = body[:header_length], _Rest(memoryview(body)[header_length:])
+        seen = _SEEN.get(head)
+        if seen is not None and seen.signature is signature:
+            return _as_before(seen, rest, now, deadline)
     document, booleans = parse_json(head), has_booleans(head)
     identity = document.get("id")
     if identity is None:
@@ -135,13 +163,16 @@ def parse_infer(
             raise wrong_tensor(f"inputs[{index}].name", f"{name!r} is there twice")
         inputs[name] = array
     check_inputs(inputs, signature)
-    if rest is not None and rest.at != len(rest.data):
-        more = len(rest.data) - rest.at
-        message = f"{more} bytes are left behind the tensors: each needs {_RAW_SIZE}"
-        raise wrong_tensor("body", message, f"{rest.at} bytes behind the JSON")
+    if rest is not None:
+        rest.check_end()
     asked = document.get("parameters")
     options: Parameters = {} if asked is None else parameters(asked, "parameters")
     outputs, raw = _wanted(document.get("outputs"), signature, options)
+    if rest is not None and len(rest.taken) == len(inputs) and len(head) <= _MOST_SEEN_BYTES:
+        if len(_SEEN) >= _MOST_SEEN:
+            _SEEN.clear()
+        shapes = [(name, array.shape) for name, array in inputs.items()]
+        _SEEN[head] = _Seen(signature, identity, shapes, rest.taken, outputs, raw, options)
     return InferCall(
         infer=InferRequest(
             id=identity,
@@ -150,6 +181,26 @@ def parse_infer(
             deadline=deadline_of(options, now, deadline),
         ),
         raw=raw,
+    )
+
+
+def _as_before(seen: _Seen, rest: _Rest, now: float, deadline: float | None) -> InferCall:
+    inputs: dict[str, Array] = {}
+    for index, ((name, shape), size) in enumerate(zip(seen.shapes, seen.sizes, strict=True)):
+        spec = seen.signature.input(name)
+        datatype = spec.datatype if spec is not None else ""
+        where = f"inputs[{index}]"
+        data = rest.take(size, f"{where}.parameters.{_RAW_SIZE}")
+        inputs[name] = from_raw(data, datatype, shape, where)
+    rest.check_end()
+    return InferCall(
+        infer=InferRequest(
+            id=seen.identity,
+            inputs=inputs,
+            outputs=seen.outputs,
+            deadline=deadline_of(seen.options, now, deadline),
+        ),
+        raw=seen.raw,
     )
 
 

@@ -117,6 +117,48 @@ def test_a_wrong_infer_request_is_refused_by_field(document: object, message: st
     assert refused.value.document()["code"].startswith("Invalid")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(b"", id="same"),
+        pytest.param(b"\0" * 4, id="more"),
+        pytest.param(None, id="less"),
+    ],
+)
+def test_a_head_that_comes_again_with_raw_tensors_is_taken_as_it_was(change: bytes | None) -> None:
+    parameters = {"timeout": 5_000_000, "binary_data_output": True}
+    inputs = [tensor(data=None, parameters={"binary_data_size": 12})]
+    head = json.dumps({"id": "a", "inputs": inputs, "parameters": parameters}).encode()
+
+    def told(signature: Signature, numbers: list[float], change: bytes | None) -> object:
+        data = np.array(numbers, np.float32).tobytes()
+        data = data[:-4] if change is None else data + change
+        try:
+            call = v2.parse_infer(
+                head + data, signature, header_length=len(head), now=3.0, deadline=100.0
+            )
+        except InvalidRequestError as error:
+            return error.document()
+        infer = call.infer
+        arrays = {name: array.tolist() for name, array in infer.inputs.items()}
+        return infer.id, arrays, infer.outputs, infer.deadline, call.raw
+
+    v2._SEEN.clear()  # noqa: SLF001 - what is tested
+    first = told(CLASSIFIER, [4, 5, 6], change)
+    v2._SEEN.clear()  # noqa: SLF001
+    ok = told(CLASSIFIER, [1, 2, 3], b"")
+    assert ok == ("a", {"x": [[1, 2, 3]]}, None, 8.0, frozenset({"label", "probabilities"}))
+    assert len(v2._SEEN) == 1  # noqa: SLF001
+    assert told(CLASSIFIER, [4, 5, 6], change) == first
+    other = told(REGRESSOR, [1, 2, 3], b"")
+    assert isinstance(other, tuple)
+    assert other[-1] == {"y"}
+    for _ in range(200):  # however many heads there are, few are kept
+        head = head.replace(b'"id"', b' "id"')
+        told(CLASSIFIER, [1, 2, 3], b"")
+    assert len(v2._SEEN) <= 64  # noqa: SLF001
+
+
 def test_the_parameter_timeout_is_microseconds_and_the_earlier_limit_counts() -> None:
     body = json.dumps({"inputs": [tensor()], "parameters": {"timeout": 500_000}}).encode()
     assert v2.parse_infer(body, CLASSIFIER, now=10.0).infer.deadline == 10.5
