@@ -264,6 +264,7 @@ async def test_exposures_that_get_lost_make_it_invalid(trial: Trial) -> None:
     await trial.report(lambda user, arm: arm == "bigger" and one_in(2, user))
     status = await trial.go(61)
     assert told(status) == ("Invalid", "SampleRatioMismatch", "False")
+    assert not {"leader", "lift", "pValue"} & set(status), "a lead in such data is none"
     assert condition(await trial.live(), "Stalled")["status"] == "True"
     assert "decision" not in status
     assert status["split"] is True

@@ -150,6 +150,7 @@ def test_exposures_withheld_from_one_arm_make_it_invalid(trial: Trial) -> None:
     assert status["reason"] == "SampleRatioMismatch"
     assert "decision" not in status, "a difference in such data is none"
     assert status["ratio"].startswith("mismatch")
+    assert not {"leader", "lift", "pValue"} & set(status), "nor is there a leader"
     assert (condition(invalid, "Ready")["status"], condition(invalid, "Stalled")["status"]) == (
         "False",
         "True",

@@ -20,6 +20,8 @@ from fairlead_operator.stats.ratio import RatioCheck
 
 _SHOWN = ("units", "leader", "lift", "pValue", "ratio", "results", "sampleRatio", "evidence")
 """What stands as it was where a pass measured nothing new."""
+_LEAD = ("leader", "lift", "pValue")
+"""The columns that say who is ahead."""
 _COUNTED = ("units", "departed", "crossed")
 """The same of each arm."""
 
@@ -61,6 +63,10 @@ def compose(
     rails = [_guardrail(one) for one in decision.guardrails] or before.get("guardrails")
     if rails and memory.started_at:
         status["guardrails"] = rails
+    if memory.mismatch_at is not None:
+        # Beside its reason a lead in such data would still be read as one.
+        for key in _LEAD:
+            status.pop(key, None)
     told = recommend.recommendation(snapshot, decision, before.get("recommendation"))
     if told is not None:
         status["recommendation"] = told
@@ -136,7 +142,7 @@ def _add_results(
     status["results"] = [_metric(one) for one in results]
     first = results[0]
     status["units"] = sum(arm.total.count for arm in first.arms)
-    for key in ("leader", "lift", "pValue"):
+    for key in _LEAD:
         status.pop(key, None)
     winner = decision.memory.winner
     leader = winner.variant if winner is not None else first.leader
