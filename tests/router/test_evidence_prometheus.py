@@ -89,16 +89,13 @@ async def test_counts_are_those_of_the_pods_themselves(world: World, tmp_path: P
             await eventually(everybody, 15)
             asked_for = 40
             await load(30, 4.0)
-            await load(10, -4.0)
+            for _ in range(10):
+                await load(1, -4.0)
+                await asyncio.sleep(0.2)
             await eventually(the_same, 30)
-
-            # Answers are looked at aside, which may be later than they are given.
-            async def looked_at() -> bool:
-                await look()
-                return sum(each.non_finite for each in asked.window().arms.values()) == 10
-
-            await eventually(looked_at, 30)
             window = asked.window()
+            # Only a sample of the answers is looked at.
+            assert 0 < sum(each.non_finite for each in window.arms.values()) <= 10
             assert window.unread == ()
             assert window.end > begin
 
