@@ -234,7 +234,8 @@ def _go_build(component: Component, output: Path) -> None:
     reporter.start()
     try:
         assert process.stderr is not None
-        lines.extend(process.stderr)
+        with process.stderr as said:
+            lines.extend(said)
         status = process.wait()
     except BaseException:
         process.terminate()
