@@ -26,13 +26,26 @@ def own_address() -> str:
 async def relayed(own: str, port: int) -> AsyncIterator[int]:
     """Lead from a port of the machine's own address to one of loopback."""
 
+    ends: list[asyncio.StreamWriter] = []
+    running: set[asyncio.Task[None]] = set()
+
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there = await asyncio.open_connection("127.0.0.1", port)
+        ends.extend((writer, there[1]))
         await asyncio.gather(_pump(reader, there[1]), _pump(there[0], writer))
 
-    server = await asyncio.start_server(relay, own, 0)
+    def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        running.add(asyncio.create_task(relay(reader, writer)))
+
+    server = await asyncio.start_server(accepted, own, 0)
     async with server:
-        yield int(server.sockets[0].getsockname()[1])
+        try:
+            yield int(server.sockets[0].getsockname()[1])
+        finally:
+            # The API server keeps its connections: they do not end by themselves.
+            for end in ends:
+                end.transport.abort()
+            await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
