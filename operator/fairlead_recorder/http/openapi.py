@@ -262,7 +262,7 @@ def _model_answers() -> Json:
     window = _object(start=number, outcomes=number, errors=number, distance=real)
     paired = _object(accepted=number, joined=number, duplicates=number)
     paired["properties"]["skipped"] = number
-    event = {"type": "object", "required": ["type", "data"]}
+    event = {"description": f"A CloudEvent of type {modelwire.EVENT}; what is none is skipped."}
     return {
         "Events": {"type": "array", "maxItems": modelwire.MOST_EVENTS, "items": event},
         "ModelRegistered": _object(uid=text, changed={"type": "boolean"}),
