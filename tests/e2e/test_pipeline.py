@@ -76,8 +76,10 @@ class Pipeline:
             # PyTorch makes models; all else is what the runtime's own environment does.
             (
                 "fairlead-runtime",
-                f"$(case $1 in export|quantize) echo {self._python};; *) echo {sys.executable};; "
-                "esac) -m fairlead_runtime.cli",
+                (
+                    f"$(case $1 in export|quantize) echo {self._python};; *) echo {sys.executable};; "
+                    "esac) -m fairlead_runtime.cli"
+                ),
             ),
             ("kubectl", f"{build.program('kubectl')} --kubeconfig {world.cluster.kubeconfig}"),
         ):
