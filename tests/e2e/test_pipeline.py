@@ -72,15 +72,11 @@ class Pipeline:
         self._python = environment("export") / "bin" / "python"
         programs = folder / "bin"
         programs.mkdir()
+        export, rest = self._python, sys.executable
+        chosen = f"$(case $1 in export|quantize) echo {export};; *) echo {rest};; esac)"
         for name, command in (
             # PyTorch makes models; all else is what the runtime's own environment does.
-            (
-                "fairlead-runtime",
-                (
-                    f"$(case $1 in export|quantize) echo {self._python};; *) echo {sys.executable};; "
-                    "esac) -m fairlead_runtime.cli"
-                ),
-            ),
+            ("fairlead-runtime", f"{chosen} -m fairlead_runtime.cli"),
             ("kubectl", f"{build.program('kubectl')} --kubeconfig {world.cluster.kubeconfig}"),
         ):
             (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
