@@ -14,7 +14,8 @@
 # BUILDER     what builds images: docker (default), podman or buildah, with its global options
 # PUSH        options of its push, such as --tls-verify=false
 # NAMESPACE   where it is applied (default: default). Empty: a GitOps tool does it, nothing is applied
-# PYTHON      a Python with fairlead[export] and fairlead[runtime] (default: python3)
+# PYTHON      a Python with fairlead[export], which trains (default: python3)
+# RUNTIME_PYTHON  a Python with fairlead[runtime], which pushes (default: that of PYTHON)
 # WORK        a folder for what is made on the way (default: a temporary one)
 set -euo pipefail
 : "${VERSION:?}" "${STORE:?}" "${IMAGE:?}" "${RUNTIME:?}" "${REPOSITORY:?}"
@@ -44,7 +45,7 @@ digest=sha256:$(sha256sum model.onnx | cut -d' ' -f1)
 tag=$VERSION-${digest:7:12}
 
 step "push the model: its digest is in its place, so nothing is ever written over"
-"$python" "$here/push.py" "$STORE/$tag" model.onnx profile.json examples.npz
+"${RUNTIME_PYTHON:-$python}" "$here/push.py" "$STORE/$tag" model.onnx profile.json examples.npz
 
 step "push the image"
 # shellcheck disable=SC2086  # a builder may have options

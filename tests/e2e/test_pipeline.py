@@ -72,8 +72,11 @@ class Pipeline:
         self._python = environment("export") / "bin" / "python"
         programs = folder / "bin"
         programs.mkdir()
+        export, rest = self._python, sys.executable
+        chosen = f"$(case $1 in export|quantize) echo {export};; *) echo {rest};; esac)"
         for name, command in (
-            ("fairlead-runtime", f"{self._python} -m fairlead_runtime.cli"),
+            # PyTorch makes models; all else is what the runtime's own environment does.
+            ("fairlead-runtime", f"{chosen} -m fairlead_runtime.cli"),
             ("kubectl", f"{build.program('kubectl')} --kubeconfig {world.cluster.kubeconfig}"),
         ):
             (programs / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
@@ -92,6 +95,7 @@ class Pipeline:
                 "PATH": f"{self._programs}:{os.environ['PATH']}",
                 "PYTHONPATH": str(self._folder / "site"),
                 "PYTHON": str(self._python),
+                "RUNTIME_PYTHON": sys.executable,
                 "VERSION": version,
                 "STORE": "s3://models/breast-cancer",
                 "AWS_ACCESS_KEY_ID": USER,
