@@ -47,8 +47,9 @@ def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def busy(tmp_path: Path) -> Iterator[Served]:
     """A server whose model takes a third of a second or more, one request at a time."""
     model = models.slow(tmp_path / "model.onnx", rounds=300_000, size=64)
-    one = ("--threads", str(os.cpu_count()), "--batching", "off", "--drain-seconds", "100")
-    with served(model, tmp_path / "log", *one) as running:
+    one = ("--threads", str(os.cpu_count()), "--batching", "off")
+    patient = ("--max-queue-ms", "0", "--drain-seconds", "100")
+    with served(model, tmp_path / "log", *one, *patient) as running:
         yield running
 
 

@@ -146,7 +146,7 @@ class OverloadedError(RequestError):
     def __init__(self, waiting: int, retry_after_s: int, *, size: int | None = None) -> None:
         of = "" if size is None else f" of {size} bytes together"
         super().__init__(
-            f"{waiting} requests{of} are waiting, which is all that may: "
+            f"{waiting} requests{of} are waiting, which is as much as may: "
             f"try again in {retry_after_s} s, or start more replicas"
         )
         self.retry_after_s = retry_after_s
