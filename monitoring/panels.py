@@ -42,6 +42,7 @@ class Panel:
         width: Columns, of 24.
         most: The upper end of the axis, where it has a fixed one.
         stacked: Whether series are stacked.
+        signed: Whether values may be below 0; else the axis begins there.
         mappings: Words for values.
     """
 
@@ -53,6 +54,7 @@ class Panel:
     width: int = 8
     most: float | None = None
     stacked: bool = False
+    signed: bool = False
     mappings: dict[str, str] = field(default_factory=dict)
 
 
@@ -189,7 +191,7 @@ def _panel(panel: Panel) -> JSON:
         "unit": panel.unit, "min": 0, **limits, "custom": custom,
         "mappings": [{"type": "value", "options": words}] if words else [],
     }  # fmt: skip
-    if panel.unit == "none":
+    if panel.signed:
         defaults.pop("min")
     instant = panel.kind != "timeseries"
     return {

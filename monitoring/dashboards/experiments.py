@@ -81,6 +81,7 @@ DASHBOARD = Dashboard(
                         ),
                     ),
                     unit="none",
+                    signed=True,
                 ),
                 Panel(
                     title="Lift with its interval",
@@ -91,6 +92,7 @@ DASHBOARD = Dashboard(
                         )
                         for end, text in (("", ""), ("_lower", " from"), ("_upper", " to"))
                     ),
+                    signed=True,
                     unit="percentunit",
                     width=16,
                     text="An interval that leaves out 0 is a difference, whenever one looks.",
