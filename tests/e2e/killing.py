@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -20,11 +21,11 @@ _LABELS = "app.kubernetes.io/component=operator"
 
 def _pod(cluster: Provider) -> str:
     """Return the name of the operator's pod that is not going; empty where there is none."""
-    names = provider.kubectl(
-        cluster.kubeconfig, "-n", release.NAMESPACE, "get", "pods", "-l", _LABELS,
-        "-o", "jsonpath={range .items[?(!@.metadata.deletionTimestamp)]}{.metadata.name} {end}",
-    )  # fmt: skip
-    return next(iter(names.split()), "")
+    listed = provider.kubectl(
+        cluster.kubeconfig, "-n", release.NAMESPACE, "get", "pods", "-l", _LABELS, "-o", "json"
+    )
+    pods = (pod["metadata"] for pod in json.loads(listed)["items"])
+    return next((str(pod["name"]) for pod in pods if "deletionTimestamp" not in pod), "")
 
 
 def _process(pod: str) -> int | None:
