@@ -126,7 +126,7 @@ def test_the_list_names_every_python_package_and_every_pin(
         _canonical(each) for each in listed
     }
     text = (ROOT / f"requirements/{name}.txt").read_text()
-    pins = re.findall(r"^([\w.-]+)(?:\[.*\])?==(\S+) \\\\$", text, re.MULTILINE)
+    pins = re.findall(r"^([\w.-]+)(?:\[.*\])?==(\S+) \\$", text, re.MULTILINE)
     assert len(pins) > 5
     assert {_canonical(f"{package}@{version}") for package, version in pins} <= {
         _canonical(each) for each in listed
