@@ -16,6 +16,7 @@ from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.errors import KubeError
 from fairlead_operator.kube.kinds import POD
 from fairlead_operator.planning import names
+from fairlead_operator.reconcile.looking import Looked, forget
 from fairlead_operator.rollout.drift import DriftView
 from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.rollout.revision import Revision, State
@@ -29,7 +30,6 @@ READ_EVERY_S = 60.0
 READ_IN_SPLIT_S = 5.0
 """While a rollout is judged: what a candidate is fed wrongly should not go on for a minute."""
 _MOST_DOUBLINGS = 4
-_FORGET_AFTER_S = 3600.0
 _LOOKS = 100
 """A rollout's windows slide by the minute, so each minute is a test of its own, which may be looked
 at as it grows: alpha is shared by so many."""
@@ -47,13 +47,11 @@ def reader(scraper: Scraper) -> ReadDrift:
 
 
 @dataclass(slots=True)
-class _Known:
+class _Known(Looked):
     """What is remembered of one revision."""
 
     view: DriftView | None = None
-    read_at: dt.datetime | None = None
     none: bool = False
-    used_at: dt.datetime | None = None
     quality: Quality | None = None
     silent: int = 0
 
@@ -100,11 +98,10 @@ class DriftKeeper:
         known.used_at = now
         if known.none:
             return None
-        if known.read_at is None or (now - known.read_at).total_seconds() >= known.every_s:
-            known.read_at = now
+        if known.due(now, known.every_s):
             with contextlib.suppress(KubeError):  # drift must not hold up a pass
                 await self._ask(known, self._read, snapshot, revision)
-            self._forget(now)
+            forget(self._known, now)
         return known.shown
 
     def wait_s(
@@ -114,9 +111,7 @@ class DriftKeeper:
         if revision is None:
             return None
         known = self._known.get((str(snapshot.resource["metadata"]["uid"]), revision.hash))
-        if known is None or known.none or known.read_at is None:
-            return None
-        return max(1.0, known.every_s - (now - known.read_at).total_seconds())
+        return None if known is None or known.none else known.wait_s(now, known.every_s)
 
     async def compared(self, snapshot: Snapshot, now: dt.datetime) -> Snapshot:
         """Return the snapshot of a rollout that is judged, with both revisions' counts compared.
@@ -135,10 +130,7 @@ class DriftKeeper:
             return snapshot
         key = (str(snapshot.resource["metadata"]["uid"]), f"{stable.hash} {candidate.hash}")
         known = self._known.setdefault(key, _Known())
-        known.used_at = now
-        every_s = READ_EVERY_S if known.none else READ_IN_SPLIT_S
-        if known.read_at is None or (now - known.read_at).total_seconds() >= every_s:
-            known.read_at = now
+        if known.due(now, READ_EVERY_S if known.none else READ_IN_SPLIT_S):
             with contextlib.suppress(KubeError):
                 # Both at the same moment: minutes that are not over yet are compared as well.
                 sides = await asyncio.gather(
@@ -178,11 +170,6 @@ class DriftKeeper:
             return
         known.silent = 0
         known.view = judged(known.view, told, snapshot.drift)
-
-    def _forget(self, now: dt.datetime) -> None:
-        for key, known in list(self._known.items()):
-            if known.used_at and (now - known.used_at).total_seconds() > _FORGET_AFTER_S:
-                del self._known[key]
 
 
 def judged(known: DriftView | None, told: Sequence[Told], rules: Rules = DEFAULT) -> DriftView:

@@ -22,6 +22,7 @@ from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.errors import KubeError
 from fairlead_operator.kube.kinds import POD
 from fairlead_operator.planning import names
+from fairlead_operator.reconcile.looking import Looked, forget
 from fairlead_operator.rollout.revision import Revision
 from fairlead_operator.rollout.snapshot import Snapshot
 from fairlead_operator.stats.histogram import Histogram
@@ -33,7 +34,6 @@ LOOKS = 5
 LEAST = 100
 """Fewer predictions than this have no 99th percentile."""
 _MOST_DOUBLINGS = 2
-_FORGET_AFTER_S = 3600.0
 _NOTHING = Counts()
 ReadCounts = Callable[[Ledger, Pods], Awaitable[Ledger]]
 """Reads pods and returns the ledger with what they have counted since."""
@@ -49,13 +49,11 @@ def reader(scraper: Scraper) -> ReadCounts:
 
 
 @dataclass(slots=True)
-class _Known:
+class _Known(Looked):
     """What is remembered of one revision."""
 
     ledger: Ledger | None = None
     looks: deque[Counts] = field(default_factory=lambda: deque(maxlen=LOOKS))
-    read_at: dt.datetime | None = None
-    used_at: dt.datetime | None = None
     quiet: int = 0
     edge_ms: float | None = None
     """What is shown: the upper edge of a bucket."""
@@ -90,12 +88,10 @@ class LatencyKeeper:
             return None
         key = (str(snapshot.resource["metadata"]["uid"]), revision.hash)
         known = self._known.setdefault(key, _Known())
-        known.used_at = now
-        if known.read_at is None or (now - known.read_at).total_seconds() >= known.every_s:
-            known.read_at = now
+        if known.due(now, known.every_s):
             with contextlib.suppress(KubeError):  # a column must not hold up a pass
                 await self._look(known, self._read, snapshot, revision, now)
-            self._forget(now)
+            forget(self._known, now)
         return _words(known)
 
     def wait_s(
@@ -105,9 +101,7 @@ class LatencyKeeper:
         if revision is None:
             return None
         known = self._known.get((str(snapshot.resource["metadata"]["uid"]), revision.hash))
-        if known is None or known.read_at is None:
-            return None
-        return max(1.0, known.every_s - (now - known.read_at).total_seconds())
+        return None if known is None else known.wait_s(now, known.every_s)
 
     async def _look(
         self,
@@ -134,11 +128,6 @@ class LatencyKeeper:
             known.looks.append(counts)
             known.quiet = 0 if counts.requests else known.quiet + 1
         known.ledger = grown.again()
-
-    def _forget(self, now: dt.datetime) -> None:
-        for key, known in list(self._known.items()):
-            if known.used_at and (now - known.used_at).total_seconds() > _FORGET_AFTER_S:
-                del self._known[key]
 
 
 def _words(known: _Known) -> str | None:

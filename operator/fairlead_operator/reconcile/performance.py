@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fairlead_operator.evidence.recorder import Recorder, RecorderError
 from fairlead_operator.planning import names
+from fairlead_operator.reconcile.looking import Looked, forget
 from fairlead_operator.rollout.performance import PerformanceView
 from fairlead_operator.rollout.revision import Revision
 from fairlead_operator.rollout.snapshot import Snapshot
@@ -18,16 +19,14 @@ if TYPE_CHECKING:
 
 READ_EVERY_S = 60.0
 _REGISTER_EVERY_S = 3600.0
-_FORGET_AFTER_S = 3600.0
 
 
 @dataclass(slots=True)
-class _Known:
+class _Known(Looked):
     """What is remembered of one revision; the recorder has all of it."""
 
     windows: dict[int, Window] = field(default_factory=dict)
     view: PerformanceView | None = None
-    read_at: dt.datetime | None = None
     registered_at: dt.datetime | None = None
     registration: Mapping[str, Any] = field(default_factory=dict)
 
@@ -62,8 +61,7 @@ class PerformanceKeeper:
             return PerformanceView(revision=names.short(revision.hash), recorded=False)
         key = (str(snapshot.resource["metadata"]["uid"]), revision.hash)
         known = self._known.setdefault(key, _Known())
-        if known.read_at is None or (now - known.read_at).total_seconds() >= READ_EVERY_S:
-            known.read_at = now
+        if known.due(now, READ_EVERY_S):
             try:
                 await self._ask(self._recorder, known, snapshot, revision, now)
             except (RecorderError, KeyError, TypeError, ValueError) as error:
@@ -73,7 +71,7 @@ class PerformanceKeeper:
                     known.view = PerformanceView(
                         revision=names.short(revision.hash), unavailable=why
                     )
-            self._forget(now)
+            forget(self._known, now)
         return known.view
 
     def wait_s(
@@ -83,9 +81,7 @@ class PerformanceKeeper:
         if snapshot.performance is None or self._recorder is None or revision is None:
             return None
         known = self._known.get((str(snapshot.resource["metadata"]["uid"]), revision.hash))
-        if known is None or known.read_at is None:
-            return None
-        return max(1.0, READ_EVERY_S - (now - known.read_at).total_seconds())
+        return None if known is None else known.wait_s(now, READ_EVERY_S)
 
     async def _ask(
         self,
@@ -126,8 +122,3 @@ class PerformanceKeeper:
         ordered = [known.windows[start] for start in sorted(known.windows)]
         finding = performance.judge(ordered, snapshot.performance.rules)
         known.view = PerformanceView(revision=short, finding=finding)
-
-    def _forget(self, now: dt.datetime) -> None:
-        for key, known in list(self._known.items()):
-            if known.read_at and (now - known.read_at).total_seconds() > _FORGET_AFTER_S:
-                del self._known[key]
