@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,9 +13,11 @@ import pytest
 from cluster import controlplane
 from cluster.controlplane import ControlPlane
 from tests.apiserver.api import Api
+from tests.apiserver.experimenting import Trial
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.process import OperatorProcess, operator_kubeconfig
-from tests.apiserver.rig import Rig
+from tests.apiserver.rig import SETTINGS, Rig
+from tests.recorder.process import Recorder, recorder
 
 _ROOT = Path(__file__).resolve().parents[2]
 _numbers = itertools.count(1)
@@ -85,3 +88,24 @@ async def new_operator(
     yield make
     for process in made:
         process.kill()
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Iterator[Recorder]:
+    """A recorder as a process of its own."""
+    with recorder(f"sqlite:///{tmp_path}/events.db", tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def trial(
+    api: Api, plane: ControlPlane, namespace: str, kubelet: Kubelet, counting: Recorder
+) -> AsyncIterator[Trial]:
+    """Return an Experiment's surroundings, with an operator that knows the recorder."""
+    settings = dataclasses.replace(
+        SETTINGS,
+        recorder_url=counting.url,
+        recorder_exposures=f"127.0.0.1:{counting.exposures_port}",
+    )
+    async with await Rig.connect(plane, namespace, settings) as rig:
+        yield Trial(api, rig, kubelet, counting)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,15 +13,9 @@ from tests.apiserver.api import Api
 from tests.apiserver.commandline import Commands
 from tests.apiserver.experimenting import an_experiment
 from tests.apiserver.relay import own_address, pretend, relayed
-from tests.recorder.process import Recorder, recorder
+from tests.recorder.process import Recorder
 
 _LABELS = {"app.kubernetes.io/part-of": "fairlead", "app.kubernetes.io/component": "recorder"}
-
-
-@pytest.fixture
-def counting(tmp_path: Path) -> Iterator[Recorder]:
-    with recorder(f"sqlite:///{tmp_path}/events.db", tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -16,30 +14,9 @@ from tests.apiserver.api import JSON, Api, a_model, condition, until
 from tests.apiserver.experimenting import USERS, Trial, an_experiment, one_in
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.process import OperatorProcess
-from tests.apiserver.rig import SETTINGS, Killed, Rig
+from tests.apiserver.rig import Killed
 from tests.builders import later
-from tests.recorder.process import Recorder, recorder
-
-
-@pytest.fixture
-def counting(tmp_path: Path) -> Iterator[Recorder]:
-    """A recorder as a process of its own."""
-    with recorder(f"sqlite:///{tmp_path}/events.db", tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def trial(
-    api: Api, plane: ControlPlane, namespace: str, kubelet: Kubelet, counting: Recorder
-) -> AsyncIterator[Trial]:
-    """An operator that knows the recorder."""
-    settings = dataclasses.replace(
-        SETTINGS,
-        recorder_url=counting.url,
-        recorder_exposures=f"127.0.0.1:{counting.exposures_port}",
-    )
-    async with await Rig.connect(plane, namespace, settings) as rig:
-        yield Trial(api, rig, kubelet, counting)
+from tests.recorder.process import Recorder
 
 
 def told(found: JSON) -> tuple[str, str, str]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import json
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +18,10 @@ from tests.apiserver.album import keep
 from tests.apiserver.api import JSON, Api, a_model, condition
 from tests.apiserver.experimenting import INPUTS, Trial, an_experiment, one_in
 from tests.apiserver.kubelet import Kubelet
-from tests.apiserver.rig import SETTINGS, Rig
+from tests.apiserver.rig import Rig
 from tests.apiserver.rolling import PASSED, SLOW, SPEC, Cluster
 from tests.apiserver.story import change, selected
 from tests.builders import later
-from tests.recorder.process import Recorder, recorder
 from tests.unit.rollout.rolling import some
 
 pytestmark = pytest.mark.apiserver
@@ -34,27 +31,6 @@ pytestmark = pytest.mark.apiserver
 async def world(api: Api, rig: Rig, kubelet: Kubelet) -> Cluster:
     """Return a ModelDeployment to be rolled out."""
     return Cluster(api, rig, kubelet)
-
-
-@pytest.fixture
-def counting(tmp_path: Path) -> Iterator[Recorder]:
-    """A recorder as a process of its own."""
-    with recorder(f"sqlite:///{tmp_path}/events.db", tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def trial(
-    api: Api, plane: ControlPlane, namespace: str, kubelet: Kubelet, counting: Recorder
-) -> AsyncIterator[Trial]:
-    """Two models and an operator that knows the recorder."""
-    settings = dataclasses.replace(
-        SETTINGS,
-        recorder_url=counting.url,
-        recorder_exposures=f"127.0.0.1:{counting.exposures_port}",
-    )
-    async with await Rig.connect(plane, namespace, settings) as rig:
-        yield Trial(api, rig, kubelet, counting)
 
 
 async def say(world: Cluster, verb: str) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -18,17 +17,10 @@ from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.rig import SETTINGS, Rig
 from tests.apiserver.story import events
 from tests.builders import NOW, later
-from tests.recorder.process import Recorder, recorder
+from tests.recorder.process import Recorder
 from tests.recorder.test_performance import TYPE, event
 
 REFERENCE = {"outcomes": 1000, "errors": 50}
-
-
-@pytest.fixture
-def counting(tmp_path: Path) -> Iterator[Recorder]:
-    """A recorder as a process of its own."""
-    with recorder(f"sqlite:///{tmp_path}/events.db", tmp_path) as running:
-        yield running
 
 
 @pytest.fixture
