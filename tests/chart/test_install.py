@@ -63,9 +63,13 @@ def test_the_pods_are_taken_where_the_restricted_standard_is_enforced(plane: Con
     plane.kubectl("-n", NAMESPACE, "apply", "--dry-run=server", "-f", "-", stdin=pod)
 
 
+_WITH_PROMETHEUS_OPERATOR = ("serviceMonitor", "podMonitor", "modelMonitor", "prometheusRule")
+"""Their kinds are the Prometheus Operator's, which is not here; `test_schemas` checks them."""
+
+
 def test_everything_that_can_be_switched_on_is_taken_by_the_api_server(plane: ControlPlane) -> None:
     values = Path(__file__).parent / "values" / "everything.yaml"
-    monitors = "metrics.serviceMonitor.enabled=false,metrics.podMonitor.enabled=false"
+    monitors = ",".join(f"metrics.{name}.enabled=false" for name in _WITH_PROMETHEUS_OPERATOR)
     plane.kubectl("create", "namespace", "team-a")  # where the values have a policy for routers
     helm(
         "install", "other", str(CHART), "--namespace", NAMESPACE, "-f", str(values),
@@ -257,6 +261,35 @@ def _is_replaced(plane: ControlPlane, namespace: str, old: str) -> bool:
     return len(left) == 1 and left != [old]
 
 
+def _may_own(plane: ControlPlane, user: str, namespace: str) -> bool:
+    """Whether the API server has heard of the account's rights, and of the owners' kind.
+
+    Both are watched or looked up by it, the kind every 30 seconds: what asks sooner is forbidden.
+    """
+    mine = kinds.MODEL_DEPLOYMENT
+    owner = {"apiVersion": mine.api_version, "kind": mine.kind, "name": "owner", "uid": "1"}
+    owned = {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": "owned",
+            "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
+        },
+        "revision": 1,
+        "data": {},
+    }
+    try:
+        plane.kubectl(
+            "--as", user, "-n", namespace, "create", "--dry-run=server", "-f", "-",
+            stdin=json.dumps(owned),
+        )  # fmt: skip
+    except ClusterError as error:
+        if "orbidden" in str(error):
+            return False
+        raise
+    return True
+
+
 @pytest.mark.parametrize("clusterwide", [True, False], ids=["cluster-wide", "namespaced"])
 def test_with_the_charts_rights_a_model_gets_its_children_and_nothing_is_forbidden(
     plane: ControlPlane, tmp_path: Path, clusterwide: bool
@@ -264,6 +297,8 @@ def test_with_the_charts_rights_a_model_gets_its_children_and_nothing_is_forbidd
     first, second, other = _namespaces(plane, 3)
     served = [] if clusterwide else [first, second]
     with _installed(plane, *served) as (home, name):
+        for namespace in (first, second):
+            until(partial(_may_own, plane, f"system:serviceaccount:{home}:{name}", namespace), str)
         operator = OperatorProcess(plane, home, name, tmp_path)
         try:
             for namespace in (first, second, other):
