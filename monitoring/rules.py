@@ -173,6 +173,14 @@ ALERTS = (
         since="10m",
     ),
     Alert(
+        name="FairleadDegraded",
+        expr=f"{condition('Degraded')} == 1",
+        severity="warning",
+        summary=f"{_WHO} is wrong more often than it was",
+        text="The condition Degraded has the counts: outcomes that were predicted wrongly, and "
+        "what is allowed. The alarm holds under looks at any moment.",
+    ),
+    Alert(
         name="FairleadRolloutStalled",
         expr=f"{condition('Stalled', MODEL + ', reason')} == 1",
         severity="warning",

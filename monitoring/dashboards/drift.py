@@ -5,6 +5,7 @@ from __future__ import annotations
 from monitoring.panels import CHOSEN, MODEL_VARIABLES, RATE, Dashboard, Panel, Query, chosen
 
 _MOST = 10
+_PERFORMANCE = "fairlead_model_deployment_performance"
 
 
 def _worst(metric: str) -> Query:
@@ -112,6 +113,27 @@ DASHBOARD = Dashboard(
                         ),
                     ),
                     unit="rps",
+                ),
+            ),
+        ),
+        (
+            "Outcomes",
+            (
+                Panel(
+                    title="Wrong predictions",
+                    queries=(
+                        Query(f"max({_PERFORMANCE}_error_ratio{CHOSEN})", "of the latest outcomes"),
+                        Query(f"max({_PERFORMANCE}_allowed_error_ratio{CHOSEN})", "allowed"),
+                    ),
+                    unit="percentunit",
+                    width=12,
+                    text="Where outcomes are sent to the recorder; see docs/performance.md.",
+                ),
+                Panel(
+                    title="Outcomes that have met a prediction",
+                    queries=(Query(f"max({_PERFORMANCE}_outcomes{CHOSEN})", "outcomes"),),
+                    width=12,
+                    text="Of the revision that has the address.",
                 ),
             ),
         ),

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,10 +100,10 @@ async def pods() -> AsyncIterator[Pods]:
         yield found
 
 
-async def serving(api: Api, kubelet: Kubelet, rig: Rig, pods: Pods) -> None:
+async def serving(api: Api, kubelet: Kubelet, rig: Rig, pods: Pods, **spec: Any) -> None:
     """Serve a model on two pods that have these addresses."""
     model = a_model()
-    model["spec"]["scaling"] = {"minReplicas": 2, "maxReplicas": 2}
+    model["spec"] |= {"scaling": {"minReplicas": 2, "maxReplicas": 2}, **spec}
     await api.create(MODEL_DEPLOYMENT, rig.namespace, model)
     await rig.settle(NOW)
     name = rig.revision("1")
