@@ -44,7 +44,7 @@ check: $(STAMP)  ## Fast lane, under a minute: lint, types, import rules, genera
 	$(PY) -m cluster.audit
 	$(PY) -m monitoring --check
 	$(PY) -m gitops.argocd.configmap --check
-	$(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
+	FAIRLEAD_SEARCH=quick $(PY) -m pytest -q -n $(WORKERS) tests/unit -m 'not apiserver and not e2e and not slow'
 
 .PHONY: format
 format: $(STAMP)  ## Format the code
@@ -112,6 +112,7 @@ test: check  ## Everything that proves it: API server, chart, images, retraining
 
 .PHONY: test-control-plane
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
+	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/unit -m hypothesis
 	$(PY) -m pytest $(PYTEST) tests/functional -m "not slow"
 	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/packaging tests/apiserver tests/chart
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "not slow and not postgresql"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import settings
 
-# A shared machine is slow now and then: how long an example takes is no result of a test.
-settings.register_profile("fairlead", deadline=None)
+from tests.searching import searches
+
+settings.register_profile("fairlead", searches(100))
 settings.load_profile("fairlead")

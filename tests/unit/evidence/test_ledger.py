@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -19,6 +19,7 @@ from fairlead_operator.evidence.ledger import Ledger
 from fairlead_operator.evidence.readings import Group, Life, Reading
 from fairlead_operator.stats.histogram import Histogram
 from fairlead_operator.traffic.counts import Counts
+from tests.searching import searches
 
 NOW = dt.datetime(2026, 1, 1, 12, 0, tzinfo=dt.UTC)
 KEYS = ("stable", "candidate")
@@ -153,7 +154,7 @@ class Pods(RuleBasedStateMachine):
 
 
 TestPods = Pods.TestCase
-TestPods.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestPods.settings = searches(150, steps=40)
 
 
 def test_what_was_counted_before_the_beginning_is_not_counted() -> None:

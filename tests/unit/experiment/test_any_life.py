@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fairlead_operator.experiment import memory as memory_module
 from fairlead_operator.experiment import target
 from fairlead_operator.experiment.memory import SPLITTING, Phase, slots_of
 from fairlead_operator.traffic import slots
+from tests.searching import searches
 from tests.unit.experiment.world import NOW, World, a_member, counted, later, requests, three_arms
 
 EVENTS = st.lists(
@@ -120,7 +121,7 @@ class Life:
 _STOPS = ("Stopped", "GuardrailBreached", "ArmUnavailable")
 
 
-@settings(max_examples=120, deadline=None)
+@searches(120)
 @given(EVENTS, EVENTS)
 def test_an_experiment_keeps_its_promises_in_any_life(
     first: list[tuple[str, Any]], then: list[tuple[str, Any]]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -14,6 +13,7 @@ from fairlead_operator.rollout.memory import HISTORY, Phase
 from fairlead_operator.rollout.memoryjson import to_json
 from fairlead_operator.rollout.plan import Step
 from fairlead_operator.rollout.view import Live, RolloutMove, Trial
+from tests.searching import searches
 from tests.unit.rollout.rolling import STEPS, World, a_plan, a_side
 
 PLANS = st.builds(
@@ -195,5 +195,5 @@ class Rollout(RuleBasedStateMachine):
         assert world.decide().memory == move.memory, "rest is no rest"
 
 
-Rollout.TestCase.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
+Rollout.TestCase.settings = searches(40, steps=15)
 TestRollout = Rollout.TestCase

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -27,6 +27,7 @@ from fairlead_runtime.contract.drift_report import (
     to_document,
 )
 from fairlead_runtime.drift.counter import Counter, Tally
+from tests.searching import searches
 from tests.unit.runtime.drifting import DIGEST, TOWNS, a_profile, rows
 
 PROFILE = a_profile()
@@ -54,7 +55,7 @@ def counted(inputs: dict[str, Any], outputs: dict[str, Any]) -> Window:
     return COUNTER.layout.window(tally, 0.0, 60.0)
 
 
-@settings(max_examples=150, deadline=None)
+@searches(150)
 @given(streams)
 def test_a_stream_dealt_out_any_way_gives_the_same_counts(stream: dict[str, Any]) -> None:
     replica = stream.pop("replica")

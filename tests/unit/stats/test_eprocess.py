@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from fairlead_operator.stats.aggregates import Binary
@@ -19,6 +19,7 @@ from fairlead_operator.stats.eprocess import (
     rate_bounds,
     rate_ratio_bounds,
 )
+from tests.searching import searches
 
 counted = st.integers(0, 20_000).flatmap(
     lambda n: st.integers(0, n).map(lambda x: Binary(count=n, successes=x))
@@ -105,7 +106,7 @@ def test_a_higher_limit_is_harder_to_breach(arm: Binary, one: float, other: floa
     assert against_limit(arm, low).log_e >= against_limit(arm, high).log_e - 1e-9
 
 
-@settings(max_examples=40)
+@searches(40)
 @given(counted, st.floats(0.001, 0.2))
 def test_a_limit_is_breached_exactly_below_the_lower_bound(arm: Binary, alpha: float) -> None:
     bounds = rate_bounds(arm, alpha)
@@ -117,7 +118,7 @@ def test_a_limit_is_breached_exactly_below_the_lower_bound(arm: Binary, alpha: f
         assert against_limit(arm, limit, alpha).breached == (limit < bounds.low)
 
 
-@settings(max_examples=40)
+@searches(40)
 @given(st.lists(events, min_size=1, max_size=3), st.floats(0.001, 0.2))
 def test_an_allowance_is_breached_exactly_below_the_lower_bound(
     epochs: list[Events], alpha: float
@@ -129,7 +130,7 @@ def test_an_allowance_is_breached_exactly_below_the_lower_bound(
         assert evidence.breached == (1 + allowed < bounds.low)
 
 
-@settings(max_examples=40)
+@searches(40)
 @given(events)
 def test_swapping_the_arms_inverts_the_bounds_of_the_ratio(one: Events) -> None:
     swapped = Events(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -11,6 +10,7 @@ from fairlead_operator.traffic.documents import Configuration
 from fairlead_operator.traffic.split import Arm, only
 from fairlead_operator.traffic.states import ROUTER, Move, State, Want
 from fairlead_operator.traffic.weights import replicas_needed
+from tests.searching import searches
 from tests.unit.traffic import world as w
 from tests.unit.traffic.world import CANDIDATE, OTHER, SETTINGS, STABLE, World
 
@@ -171,5 +171,5 @@ class Address(RuleBasedStateMachine):
         assert move.configuration == documents.of(want.split or only(STABLE))
 
 
-Address.TestCase.settings = settings(max_examples=150, stateful_step_count=20, deadline=None)
+Address.TestCase.settings = searches(150, steps=20)
 TestAddress = Address.TestCase
