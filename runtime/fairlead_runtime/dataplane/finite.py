@@ -13,11 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from fairlead_runtime.batching.run import Ran
+from fairlead_runtime.drift.allowance import Allowance
 from fairlead_runtime.protocol.types import Array, InferResponse
 
 Output = Array | list[Any]
 SHARE = 0.01
 """Of the time, at most so much goes into looking; at a high rate the rest is not looked at."""
+RESERVE_S = 0.1
+"""Time that may be taken at once, after a pause: two thousand answers that come one by one."""
 
 
 class Counter(Protocol):
@@ -32,20 +35,19 @@ class FiniteCheck:
 
     def __init__(self, counter: Counter, clock: Callable[[], float] = time.perf_counter) -> None:
         self._counter, self._clock = counter, clock
-        self._rests_until = 0.0
+        self._allowance = Allowance(SHARE, RESERVE_S, clock)
 
     def look(self, ran: Ran) -> None:
-        """Count the answers of a batch, unless the last look was too short a time ago."""
-        started = self._clock()
-        if started < self._rests_until:
+        """Count the answers of a batch, unless the looks of late have taken too long."""
+        if not self._allowance.left:
             return
+        started = self._clock()
         answers = [each for each in ran.results if isinstance(each, InferResponse)]
         bad = 0
         if ran.whole is None or not _all_finite(ran.whole):
             bad = sum(not is_finite(each) for each in answers)
         self._counter.checked(answers=len(answers), non_finite=bad)
-        ended = self._clock()
-        self._rests_until = ended + (ended - started) * (1 / SHARE - 1)
+        self._allowance.spend(self._clock() - started)
 
 
 def is_finite(response: InferResponse) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from fairlead_runtime.contract.drift_counts import Window
 from fairlead_runtime.contract.drift_profile import Profile
 from fairlead_runtime.contract.drift_report import Report, references
+from fairlead_runtime.drift.allowance import Allowance
 from fairlead_runtime.drift.counter import Counter
 from fairlead_runtime.drift.values import Tensors, rows_of
 from fairlead_runtime.drift.window import Sliding
@@ -41,26 +42,6 @@ class Answered(Protocol):
     @property
     def response(self) -> InferResponse:
         """What the model answered."""
-
-
-class Allowance:
-    """CPU time that grows with the clock, up to a reserve, and is spent by work."""
-
-    def __init__(self, share: float, reserve_s: float, clock: Callable[[], float]) -> None:
-        self._share, self._reserve_s, self._clock = share, reserve_s, clock
-        self._left_s, self._last = reserve_s, clock()
-
-    @property
-    def left(self) -> bool:
-        """Whether there is any."""
-        now = self._clock()
-        self._left_s = min(self._reserve_s, self._left_s + (now - self._last) * self._share)
-        self._last = now
-        return self._left_s > 0
-
-    def spend(self, seconds: float) -> None:
-        """Take some, also more than there is."""
-        self._left_s -= seconds
 
 
 class Monitor:

@@ -11,7 +11,7 @@ import pytest
 
 from fairlead_runtime.batching.run import Ran
 from fairlead_runtime.dataplane.aside import Aside, Seen
-from fairlead_runtime.dataplane.finite import FiniteCheck, is_finite
+from fairlead_runtime.dataplane.finite import RESERVE_S, SHARE, FiniteCheck, is_finite
 from fairlead_runtime.protocol.errors import InferenceError
 from fairlead_runtime.protocol.types import InferRequest, InferResponse
 
@@ -169,7 +169,7 @@ def test_a_batch_is_looked_at_as_a_whole_and_part_by_part_only_where_something_i
     assert (counts.answers, counts.bad) == (6, 3)
 
 
-def test_looking_takes_a_hundredth_of_the_time_at_most() -> None:
+def test_looking_takes_a_hundredth_of_the_time_at_most_and_a_reserve() -> None:
     counts, now = Counts(), 0.0
 
     def clock() -> float:
@@ -179,9 +179,14 @@ def test_looking_takes_a_hundredth_of_the_time_at_most() -> None:
 
     check = FiniteCheck(counts, clock)
     ran = Ran([InferResponse(outputs={"y": np.ones(1)})], 0.0)
-    for _ in range(1000):
+    at_once = round(RESERVE_S / 0.001)
+    for _ in range(at_once):
         check.look(ran)
-    assert 9 <= counts.answers <= 11
+    assert counts.answers == at_once, "what comes now and then is all looked at"
+    began, counts.answers = now, 0
+    for _ in range(2_000):
+        check.look(ran)
+    assert counts.answers == pytest.approx((now - began) / 0.001 * SHARE, abs=5)
 
 
 def test_where_a_sample_will_do_the_rest_is_not_even_gathered() -> None:
