@@ -60,7 +60,7 @@ def installed(cluster: Provider) -> Iterator[Names]:
                 fcntl.flock(users, fcntl.LOCK_EX)
                 stays = known.get("stays", True) if cluster_was_up else False
                 cluster.up()
-                names = _install(cluster, folder)
+                names = _install(cluster)
                 chart = _fingerprint(cluster)
                 record.write_text(json.dumps({"chart": chart, "names": names, "stays": stays}))
             fcntl.flock(users, fcntl.LOCK_SH)
@@ -111,23 +111,28 @@ def _fingerprint(cluster: Provider) -> str:
     return digest.hexdigest()
 
 
-def _install(cluster: Provider, folder: Path) -> Names:
+def _install(cluster: Provider) -> Names:
     if isinstance(cluster, Node):
-        disk = folder / "recorder"
-        shutil.rmtree(disk, ignore_errors=True)
-        disk.mkdir(mode=0o777)
-        disk.chmod(0o777)  # whatever the umask: the recorder is no root
-        config = cluster.kubeconfig
-        # What an earlier run left: its volume's folder is gone, and a claim is bound once.
-        release.namespace_with_restricted_pods(config, release.NAMESPACE)
-        scale = ("scale", f"statefulset/{RECORDER}", "--replicas=0")
-        provider.kubectl(config, "-n", release.NAMESPACE, *scale, check=False)
-        claim = ("delete", "pvc", _CLAIM, "--ignore-not-found", "--timeout=90s")
-        provider.kubectl(config, "-n", release.NAMESPACE, *claim)
-        provider.kubectl(config, "delete", "pv", _CLASS, "--ignore-not-found", "--timeout=60s")
-        provider.kubectl(config, "apply", "-f", "-", stdin=_volume(cluster, disk))
+        empty_recorder(cluster)
     log("the chart, for tests")
     return release.install(cluster, *values(cluster))
+
+
+def empty_recorder(cluster: Node) -> None:
+    """Stop the recorder, and give the next one an empty volume."""
+    disk = state_dir("e2e") / "recorder"
+    shutil.rmtree(disk, ignore_errors=True)
+    disk.mkdir(mode=0o777)
+    disk.chmod(0o777)  # whatever the umask: the recorder is no root
+    config = cluster.kubeconfig
+    # What an earlier run left: its volume's folder is gone, and a claim is bound once.
+    release.namespace_with_restricted_pods(config, release.NAMESPACE)
+    scale = ("scale", f"statefulset/{RECORDER}", "--replicas=0")
+    provider.kubectl(config, "-n", release.NAMESPACE, *scale, check=False)
+    claim = ("delete", "pvc", _CLAIM, "--ignore-not-found", "--timeout=90s")
+    provider.kubectl(config, "-n", release.NAMESPACE, *claim)
+    provider.kubectl(config, "delete", "pv", _CLASS, "--ignore-not-found", "--timeout=60s")
+    provider.kubectl(config, "apply", "-f", "-", stdin=_volume(cluster, disk))
 
 
 def _volume(cluster: Node, disk: Path) -> str:
