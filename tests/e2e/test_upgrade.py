@@ -45,12 +45,13 @@ def installed(world: World, before: Previous) -> Iterator[World]:
     # The tables of this version are nothing that the one before could read.
     assert isinstance(world.cluster, Node)
     sharing.empty_recorder(world.cluster)
-    release.install(
-        world.cluster, *sharing.values(world.cluster), names=before.images, chart=before.chart
-    )
-    yield world
-    world.kubectl("delete", "experiments,modeldeployments", "--all", "--timeout=60s")
-    release.install(world.cluster, *sharing.values(world.cluster), names=world.images)
+    values = sharing.values(world.cluster)
+    try:
+        release.install(world.cluster, *values, names=before.images, chart=before.chart)
+        yield world
+        world.kubectl("delete", "experiments,modeldeployments", "--all", "--timeout=60s")
+    finally:
+        release.install(world.cluster, *values, names=world.images)
 
 
 def experiment() -> JSONObject:
