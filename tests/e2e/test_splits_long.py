@@ -166,7 +166,7 @@ def test_without_the_api_server_for_a_minute_a_split_goes_on(address: Address) -
             time.sleep(60)
         until("the API server answers", node.running)
         address.split({"2": 5_000}, **USERS)
-        # A kubelet that was refused for a minute looks for ConfigMaps again up to two minutes later.
+        # After a minute of refusals a kubelet may take two to look for ConfigMaps again.
         address.hold(5_000, "2", 5, patience_s=300)
         address.split({"2": 10_000}, **USERS)
         address.hold(10_000, "2", 5)
