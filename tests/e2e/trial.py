@@ -70,7 +70,8 @@ class Era:
         """Hold each answer of the time to its user's arm; return how many of each client were."""
         seen: Counter[str] = Counter()
         for answer in answers:
-            if self.began + 0.3 < answer["at"] < self.ended - 0.3:
+            answered = answer["at"] + answer["ms"] / 1_000
+            if self.began + 0.3 < answer["at"] and answered < self.ended - 0.3:
                 arm = self.arm(answer["user"])
                 told = (answer["variant"], answer["version"], answer["experiment"])
                 assert told == (arm, VERSIONS[arm], NAME), answer
