@@ -67,8 +67,11 @@ class OperatorProcess:
         self._process.send_signal(signal.SIGTERM)
         try:
             return self._process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it does not end:\n{self.logs()}") from None
         finally:
             self._process.kill()
+            self._process.wait()
 
     def requests(self) -> list[Document]:
         """Return its requests as the API server has recorded them."""

@@ -76,13 +76,15 @@ class Lease:
                 await asyncio.sleep(RETRY_S * (1 + 0.2 * random.random()))  # noqa: S311
         finally:
             with contextlib.suppress(KubeError, TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._release()), timeout=3)
+                async with asyncio.timeout(3):
+                    await asyncio.shield(self._release())
 
     async def step(self) -> None:
         """Acquire or renew once; a failure is logged and tried again by the next step."""
         started = self._monotonic()
         try:
-            won = await asyncio.wait_for(self._try(), timeout=RENEW_DEADLINE_S)
+            async with asyncio.timeout(RENEW_DEADLINE_S):
+                won = await self._try()
         except (KubeError, TimeoutError) as error:
             if not isinstance(error, ConflictError):
                 log.warning("cannot renew the Lease: %s", error)

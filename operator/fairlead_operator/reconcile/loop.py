@@ -202,7 +202,8 @@ class Loop:
     async def _resync_forever(self) -> None:
         while True:
             try:
-                await asyncio.wait_for(self.resync(), timeout=max(60.0, self._settings.resync_s))
+                async with asyncio.timeout(max(60.0, self._settings.resync_s)):
+                    await self.resync()
             except (KubeError, TimeoutError) as error:
                 self._metrics.resyncs.labels("failed").inc()
                 self._metrics.errors.labels(_label(error)).inc()
@@ -223,7 +224,9 @@ class Loop:
         where = about(lane.kind.kind, *key)
         started = time.perf_counter()
         try:
-            result = await asyncio.wait_for(lane.passes.run(key), timeout=_PASS_TIMEOUT_S)
+            # Not wait_for: Python 3.11's loses a cancellation that comes as the pass ends.
+            async with asyncio.timeout(_PASS_TIMEOUT_S):
+                result = await lane.passes.run(key)
         except NotLeaderError:
             # The next leader's resync finds the key; it only must not be lost for this replica.
             lane.queue.done(key, requeue_after_s=1.0)

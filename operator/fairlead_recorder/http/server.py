@@ -74,7 +74,8 @@ async def _migrated(settings: Settings, stop: asyncio.Event) -> bool:
         except UnavailableError as error:
             log.warning("%s; trying again", error)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), _RETRY_S)
+                async with asyncio.timeout(_RETRY_S):
+                    await stop.wait()
         else:
             return True
     return False

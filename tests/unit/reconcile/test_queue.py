@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from fairlead_operator.reconcile.queue import WorkQueue
 
 
@@ -157,3 +159,23 @@ async def test_two_workers_share_many_keys_without_overlap() -> None:
     for worker in workers:
         worker.cancel()
     assert sorted(seen) == sorted([*range(20), *range(20)])
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_who_is_cancelled_as_a_key_comes_ends(turns: int) -> None:
+    queue, _ = a_queue()
+    queue.add("later", after_s=60)  # so that it waits for a time, and not for ever
+    worker = asyncio.create_task(_works(queue))
+    await asyncio.sleep(0.01)
+    queue.add("a")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    worker.cancel()
+    done, _waiting = await asyncio.wait({worker}, timeout=5)
+    assert done, "the cancellation was lost"
+    assert worker.cancelled()
+
+
+async def _works(queue: WorkQueue[str]) -> None:
+    while True:
+        queue.done(await queue.get())
