@@ -108,17 +108,14 @@ demo: $(STAMP)  ## The main job: a cluster, a model, correct predictions
 .PHONY: test
 test: check  ## Everything that proves it: API server, chart, images, retraining, end to end
 	$(PYTHON) -m cluster build $(NEEDED)
-	$(MAKE) --no-print-directory -j3 --output-sync=line test-control-plane test-node test-runtime
+	$(MAKE) --no-print-directory -j2 --output-sync=line test-control-plane test-node
 
 .PHONY: test-control-plane
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
 	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/unit -m hypothesis
+	$(PY) -m pytest $(PYTEST) tests/functional -m "not slow"
 	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/packaging tests/apiserver tests/chart
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "not slow and not postgresql"
-
-.PHONY: test-runtime
-test-runtime: $(STAMP)  ## The part of `make test` that needs no cluster; it waits most of the time
-	$(PY) -m pytest $(PYTEST) tests/functional -m "not slow"
 
 .PHONY: test-node
 test-node: $(STAMP)  ## The part of `make test` that needs a node, and what takes as long beside it
