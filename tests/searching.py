@@ -6,7 +6,7 @@ import os
 
 from hypothesis import settings
 
-QUICK = os.environ.get("FAIRLEAD_SEARCH") == "quick"
+_QUICK = os.environ.get("FAIRLEAD_SEARCH") == "quick"
 """`make test` searches again, the whole way; so does pytest by itself."""
 _PART = 5
 
@@ -19,5 +19,5 @@ def searches(examples: int, *, steps: int | None = None) -> settings:
         steps: Steps of each; of a state machine alone.
     """
     # A shared machine is slow now and then: how long an example takes is no result of a test.
-    found = settings(max_examples=examples // _PART if QUICK else examples, deadline=None)
+    found = settings(max_examples=examples // _PART if _QUICK else examples, deadline=None)
     return found if steps is None else settings(found, stateful_step_count=steps)

@@ -12,7 +12,7 @@ import pytest
 from cluster.controlplane import ControlPlane
 from fairlead_operator.kube.kinds import MODEL_DEPLOYMENT
 from fairlead_operator.planning import names
-from tests.apiserver.api import Api, a_model, condition
+from tests.apiserver.api import JSON, Api, a_model, condition
 from tests.apiserver.kubelet import Kubelet
 from tests.apiserver.rig import SETTINGS, Rig
 from tests.apiserver.story import events
@@ -20,7 +20,11 @@ from tests.builders import NOW, later
 from tests.recorder.process import Recorder
 from tests.recorder.test_performance import TYPE, event
 
-REFERENCE = {"outcomes": 1000, "errors": 50}
+JUDGED: JSON = {
+    "runtime": {"recordPredictionsPercent": 100},
+    "performance": {"window": "1m", "reference": {"outcomes": 1000, "errors": 50}},
+}
+"""Of a ModelDeployment whose outcomes are looked at."""
 
 
 @pytest.fixture
@@ -34,16 +38,17 @@ async def rig(plane: ControlPlane, namespace: str, counting: Recorder) -> AsyncI
 async def serving(api: Api, kubelet: Kubelet, rig: Rig, **spec: Any) -> str:
     """Serve a model whose predictions are recorded; return its revision's short hash."""
     model = a_model()
-    model["spec"] |= {
-        "runtime": {"recordPredictionsPercent": 100},
-        "performance": {"window": "1m", "reference": REFERENCE},
-        **spec,
-    }
+    model["spec"] |= {**JUDGED, **spec}
     await api.create(MODEL_DEPLOYMENT, rig.namespace, model)
     await rig.settle(NOW)
     await kubelet.start(rig.revision("1"))
     await rig.settle(later(10))
-    live = await api.model(rig.namespace)
+    return await revision_of(api, rig.namespace)
+
+
+async def revision_of(api: Api, namespace: str) -> str:
+    """Return the short hash of the first revision."""
+    live = await api.model(namespace)
     return names.short(live["status"]["revisions"][0]["hash"])
 
 

@@ -64,7 +64,7 @@ def test_the_pods_are_taken_where_the_restricted_standard_is_enforced(plane: Con
 
 
 _WITH_PROMETHEUS_OPERATOR = ("serviceMonitor", "podMonitor", "modelMonitor", "prometheusRule")
-"""Their kinds are the Prometheus Operator's, which is not here; `test_schemas` checks them."""
+"""Their kinds are the Prometheus Operator's, which is not here; see `test_templates.py`."""
 
 
 def test_everything_that_can_be_switched_on_is_taken_by_the_api_server(plane: ControlPlane) -> None:
@@ -298,7 +298,10 @@ def test_with_the_charts_rights_a_model_gets_its_children_and_nothing_is_forbidd
     served = [] if clusterwide else [first, second]
     with _installed(plane, *served) as (home, name):
         for namespace in (first, second):
-            until(partial(_may_own, plane, f"system:serviceaccount:{home}:{name}", namespace), str)
+            until(
+                partial(_may_own, plane, f"system:serviceaccount:{home}:{name}", namespace),
+                lambda: "the account may not own anything",
+            )
         operator = OperatorProcess(plane, home, name, tmp_path)
         try:
             for namespace in (first, second, other):

@@ -189,6 +189,12 @@ def failed(answers: list[Answer]) -> list[Answer]:
     return [each for each in answers if "error" in each]
 
 
+def within(answer: Answer, began: float, ended: float) -> bool:
+    """Whether it was asked and answered in that time: on a busy machine that takes a while."""
+    at: float = answer["at"]
+    return began < at and at + answer["ms"] / 1_000 < ended
+
+
 def check_shares(answers: list[Answer], windows: list[Window]) -> dict[str, int]:
     """Hold every answer within a window to its user's arm, and the shares to the weights.
 
@@ -199,13 +205,7 @@ def check_shares(answers: list[Answer], windows: list[Window]) -> dict[str, int]
     """
     seen: Counter[str] = Counter()
     for window in windows:
-        inside = [
-            each
-            for each in answers
-            # Asked and answered in it: on a busy machine a connection takes a while.
-            if window.began + 0.2 < each["at"]
-            and each["at"] + each["ms"] / 1_000 < window.ended - 0.2
-        ]
+        inside = [each for each in answers if within(each, window.began + 0.2, window.ended - 0.2)]
         for answer in inside:
             split = window.split
             arm = split.control.name

@@ -8,27 +8,18 @@ import time
 
 import pytest
 
-from cluster import provider, release
+from cluster import release
 from cluster.node import Node
 from fairlead_operator.traffic.states import State
 from fairlead_runtime.contract import assignment
 from tests.e2e import sharing
+from tests.e2e.operating import kill_operator
 from tests.e2e.splits import KINDS, USERS, Address, check_shares, failed
 from tests.e2e.world import until
 
 pytestmark = [pytest.mark.alone, pytest.mark.slow, pytest.mark.timeout(2_400, func_only=True)]
 _CLIENTS = len(KINDS)
 """Each has one request in flight at most: so many may fail with a pod that is killed."""
-
-
-def kill_operator(address: Address) -> None:
-    """End the operator as a crash of its node would."""
-    config = address.world.cluster.kubeconfig
-    labels = "app.kubernetes.io/component=operator"
-    provider.kubectl(
-        config, "-n", release.NAMESPACE, "delete", "pod", "-l", labels, "--grace-period=0",
-        "--force",
-    )  # fmt: skip
 
 
 def kill(address: Address, *pods: str) -> None:
@@ -54,19 +45,19 @@ def test_the_operator_killed_in_each_state_changes_nothing(address: Address) -> 
         address.split({}, **USERS)
         address.deploy("2")
         address.until_state(State.STARTING)
-        kill_operator(address)
+        kill_operator(address.world)
         address.until_state(State.SETTLING)
-        kill_operator(address)
+        kill_operator(address.world)
         address.split({"2": 1_000}, **USERS)
         address.until_state(State.SPLIT)
-        kill_operator(address)
+        kill_operator(address.world)
         address.hold(1_000, "2", 4)
         address.split({"2": 10_000}, **USERS)
-        kill_operator(address)
+        kill_operator(address.world)
         address.hold(10_000, "2", 4)
         address.split(None)
         address.until_state(State.DRAINING)
-        kill_operator(address)
+        kill_operator(address.world)
         address.until_state(None)
         address.world.ready("fraud", version="2")
         until("the loser is gone", lambda: len(address.world.all("deployments")) == 1)
@@ -129,7 +120,7 @@ def _bootstraps(address: Address) -> list[str]:
 def test_while_an_arm_has_no_pods_the_control_answers_for_it(address: Address) -> None:
     address.begin(5_000)
     with address.clients(300) as answers:
-        kill_operator(address)  # what holds must hold without it
+        kill_operator(address.world)  # what holds must hold without it
         killed = time.time()
         kill(address, *address.pods("2"))
         time.sleep(3)
@@ -166,7 +157,7 @@ def test_without_the_api_server_for_a_minute_a_split_goes_on(address: Address) -
             time.sleep(60)
         until("the API server answers", node.running)
         address.split({"2": 5_000}, **USERS)
-        # After a minute of refusals a kubelet may take two to look for ConfigMaps again.
+        # After a minute of refusals a kubelet takes two and more to look for ConfigMaps again.
         address.hold(5_000, "2", 5, patience_s=300)
         address.split({"2": 10_000}, **USERS)
         address.hold(10_000, "2", 5)

@@ -21,7 +21,7 @@ from fairlead_runtime.contract import assignment
 from fairlead_runtime.contract.assignment import Run
 from tests.e2e.counting import Counting
 from tests.e2e.operating import kill_operator
-from tests.e2e.splits import Address, Answer
+from tests.e2e.splits import Address, Answer, within
 from tests.e2e.world import JSONObject, World, until
 
 NAME = "checkout"
@@ -70,8 +70,7 @@ class Era:
         """Hold each answer of the time to its user's arm; return how many of each client were."""
         seen: Counter[str] = Counter()
         for answer in answers:
-            answered = answer["at"] + answer["ms"] / 1_000
-            if self.began + 0.3 < answer["at"] and answered < self.ended - 0.3:
+            if within(answer, self.began + 0.3, self.ended - 0.3):
                 arm = self.arm(answer["user"])
                 told = (answer["variant"], answer["version"], answer["experiment"])
                 assert told == (arm, VERSIONS[arm], NAME), answer

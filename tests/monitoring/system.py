@@ -25,7 +25,6 @@ from cluster.paths import ROOT
 from fairlead_operator.evidence.scrape import Scraper
 from fairlead_operator.handlers import ports
 from fairlead_operator.kube.kinds import MODEL_DEPLOYMENT, SERVICE
-from fairlead_operator.planning import names
 from fairlead_operator.reconcile import drift
 from fairlead_operator.traffic.counts import Counts, Window
 from fairlead_operator.traffic.split import Recorded
@@ -37,7 +36,7 @@ from tests.apiserver.process import OperatorProcess, operator_kubeconfig
 from tests.apiserver.rig import SETTINGS, Rig
 from tests.apiserver.rolling import SPEC, Cluster
 from tests.apiserver.test_drift import Pods, passes, serving
-from tests.apiserver.test_performance import REFERENCE, happened
+from tests.apiserver.test_performance import JUDGED, happened, revision_of
 from tests.builders import later
 from tests.recorder.process import Recorder, recorder
 from tests.router.asking import HEADER, a_split
@@ -49,11 +48,6 @@ RULES = ROOT / "charts" / "fairlead" / "files" / "rules.yaml"
 EXAMPLE = ROOT / "examples" / "breast-cancer"
 ROLLING, TRYING, DRIFTING, QUIET = "rolling", "trying", "drifting", "quiet"
 """Namespaces: a rollout, an Experiment, a drifting model, and one with an operator process."""
-JUDGED = {
-    "runtime": {"recordPredictionsPercent": 100},
-    "performance": {"window": "1m", "reference": REFERENCE},
-}
-"""Of a ModelDeployment whose outcomes are looked at."""
 
 
 class System:
@@ -127,8 +121,7 @@ class System:
             self.drifting.restart()
             self._show(self.drifting)
             await serving(self.api, Kubelet(self.api, DRIFTING), self.drifting, self.pods, **JUDGED)
-            live = await self.api.model(DRIFTING)
-            revision = names.short(live["status"]["revisions"][0]["hash"])
+            revision = await revision_of(self.api, DRIFTING)
             path = f"/v1/modeldeployments/{DRIFTING}/fraud"
             happened(self.recorder, path, revision, "well", 5)
             await passes(self.drifting, self.pods, 6)

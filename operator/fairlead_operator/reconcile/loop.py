@@ -224,7 +224,6 @@ class Loop:
         where = about(lane.kind.kind, *key)
         started = time.perf_counter()
         try:
-            # Not wait_for: Python 3.11's loses a cancellation that comes as the pass ends.
             async with asyncio.timeout(_PASS_TIMEOUT_S):
                 result = await lane.passes.run(key)
         except NotLeaderError:

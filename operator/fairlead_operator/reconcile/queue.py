@@ -73,7 +73,6 @@ class WorkQueue(Generic[K]):
             self._changed.clear()
             wait = self._heap[0][0] - now if self._heap else None
             try:
-                # Not wait_for: Python 3.11's loses a cancellation that comes with the change.
                 async with asyncio.timeout(wait):
                     await self._changed.wait()
             except TimeoutError:

@@ -26,7 +26,8 @@ def a_queue() -> tuple[WorkQueue[str], Clock]:
 
 async def is_empty(queue: WorkQueue[str]) -> bool:
     try:
-        await asyncio.wait_for(queue.get(), timeout=0.02)
+        async with asyncio.timeout(0.02):
+            await queue.get()
     except TimeoutError:
         return True
     return False
@@ -128,7 +129,8 @@ async def test_waiting_worker_wakes_for_a_new_key() -> None:
     waiting = asyncio.create_task(queue.get())
     await asyncio.sleep(0)
     queue.add("a")
-    assert await asyncio.wait_for(waiting, timeout=1) == "a"
+    async with asyncio.timeout(1):
+        assert await waiting == "a"
 
 
 async def test_two_workers_share_many_keys_without_overlap() -> None:
