@@ -73,7 +73,7 @@ async def test_a_good_update_goes_through_its_steps_and_is_promoted(
         await world.go(60)
         assert world.asked == asked, "nobody is judged, and somebody is asked"
         told = [reason for _, reason in await events(api, namespace)]
-        for reason in ("Validated", "StepStarted", "ChecksChanged", "Promoting", "Promoted"):
+        for reason in ("Validated", "StepStarted", "CheckChanged", "Promoting", "Promoted"):
             assert reason in told
 
 

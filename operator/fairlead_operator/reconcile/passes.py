@@ -149,6 +149,8 @@ class Reconciler:
         if done.address is not None:
             # Nobody has got the address that could not be written, and nobody has left it.
             decision = decide(snapshot, self._settled, now, may_move=False)
+            if told and decision.step is not None:
+                told = decision.step.notes  # no word of a move that was not made
         else:
             changed += await self._prune(snapshot.children, decision.prune)
         snapshot = gather.with_resource(snapshot, resource)

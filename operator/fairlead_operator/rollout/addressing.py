@@ -11,7 +11,7 @@ from fairlead_operator.api import duration
 from fairlead_operator.api.reasons import Reason
 from fairlead_operator.planning import names, router
 from fairlead_operator.rollout import diagnosis, wanted
-from fairlead_operator.rollout.capacity import ceiling
+from fairlead_operator.rollout.capacity import ceiling, sized
 from fairlead_operator.rollout.revision import Revision
 from fairlead_operator.rollout.revision import State as RevisionState
 from fairlead_operator.rollout.settled import Settled
@@ -194,6 +194,10 @@ def _view(
         routers_wanted=router.REPLICAS,
         replicas={key: count for key, (count, _) in counts.items()},
         ready={key: ready for key, (_, ready) in counts.items()},
+        sized={
+            revision.child_name(snapshot.name): sized(snapshot, revision).replicas
+            for revision in (*snapshot.revisions, stable)
+        },
     )
 
 

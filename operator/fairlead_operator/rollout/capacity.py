@@ -13,11 +13,10 @@ def satisfied(snapshot: Snapshot, revision: Revision) -> bool:
 
 
 def needed_replicas(snapshot: Snapshot, revision: Revision) -> int:
-    """Return the ready replicas that a revision needs: a candidate as many as it will replace."""
-    least = sized(snapshot, revision).replicas
+    """Return the ready replicas that a revision needs: a candidate as many as its share needs."""
     if revision.state is State.PROGRESSING:
-        return min(max(least, revision.required_replicas), ceiling(snapshot))
-    return least
+        return min(max(snapshot.min_replicas, revision.required_replicas), ceiling(snapshot))
+    return sized(snapshot, revision).replicas
 
 
 def sized(snapshot: Snapshot, revision: Revision) -> Sizing:

@@ -18,7 +18,7 @@ from fairlead_operator.rollout import addressing, rolling
 from fairlead_operator.rollout import manifests as objects
 from fairlead_operator.rollout import wanted as wanting
 from fairlead_operator.rollout.addressing import Address
-from fairlead_operator.rollout.capacity import satisfied
+from fairlead_operator.rollout.capacity import satisfied, sized
 from fairlead_operator.rollout.revision import Revision, State, revision_hash
 from fairlead_operator.rollout.settled import Settled
 from fairlead_operator.rollout.snapshot import ChildKey, Snapshot
@@ -89,8 +89,7 @@ def decide(
     else:
         wanted = rolling.with_capacity(snapshot, wanted, active, memory)
         # Status has to remember a revision before anybody gets anything from it.
-        held = fresh or not may_move
-        step = rolling.move(snapshot, active, wanted, memory, now, new=held)
+        step = rolling.move(snapshot, active, wanted, memory, now, new=fresh, may_move=may_move)
         wanted = rolling.measured(snapshot, wanted, step)
         desired = rolling.desired(step, snapshot, settled, active, wanted, memory)
         if step.promote and may_move:
@@ -99,7 +98,9 @@ def decide(
             wanted = wanted.to(State.ACTIVE, active_at=write_instant(now), drain_until=None)
             desired = Desired()
     if desired.promote:  # it is to land on as much as the stable had when the split began
-        wanted = _with_capacity(wanted, desired, memory.at_start)
+        wanted = _with_capacity(
+            wanted, desired, max(memory.at_start, sized(snapshot, wanted).replicas)
+        )
     known[wanted.hash] = wanted
 
     holder = next((r for r in known.values() if r.state is State.ACTIVE), None)

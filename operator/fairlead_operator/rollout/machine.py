@@ -202,10 +202,10 @@ class _Pass:
             direct=not self.plan.steps and self.plan.mirror is None,
             stable=self._stable(memory),
             unreachable=bool(view.unreachable),
-            live=memory.live_at is not None and self._live(memory),
+            live=memory.live_at is not None and self._live(memory) and view.movable,
             back=self._back(memory),
             held=0 <= self._hold_s(memory) <= lived_s,
-            overdue=self._overdue(memory),
+            overdue=self._undecided_for_long(memory),
             paused=self._paused(memory),
             verdict=self.verdict,
             no_data=self.plan.no_data,
@@ -221,22 +221,28 @@ class _Pass:
             return False
         return (self.now - memory.since).total_seconds() >= self.plan.deadline_s
 
+    def _undecided_for_long(self, memory: Memory) -> bool:
+        """Whether the deadline has passed in a live split: before it nothing could be counted."""
+        if self._paused(memory) or memory.live_at is None:
+            return False
+        began = max(memory.since, memory.live_at)  # after a pause it begins anew
+        return (self.now - began).total_seconds() >= self.plan.deadline_s
+
     # What is said and wanted.
 
     def _told(self, memory: Memory) -> Memory:
-        """Tell in one Event which verdicts have changed since they were told last."""
+        """Tell which verdicts have changed since they were told last, in an Event for each."""
         if memory.phase not in SPLIT and memory.phase is not Phase.ROLLING_BACK:
             return memory
         said = {check.gate.value: check.verdict.value for check in self.checks if check.verdict}
         before = dict(memory.said)
-        changed = [
-            check
-            for check in self.checks
-            if check.verdict and before.get(check.gate.value) != check.verdict.value
-        ]
-        if changed and memory.phase in SPLIT:
-            text = "; ".join(f"{check.verdict} {standing.told(check)}" for check in changed)
-            self.go.say(memory, "ChecksChanged", text)
+        condemned = memory.phase is Phase.ROLLING_BACK
+        for check in self.checks:
+            if not check.verdict or before.get(check.gate.value) == check.verdict.value:
+                continue
+            if condemned and (self.before.phase not in SPLIT or check.verdict is Verdict.FAIL):
+                continue  # nobody waits for it any more, or the end has said it
+            self.go.say(memory, "CheckChanged", f"{check.verdict} {standing.told(check)}")
         return replace(memory, said=tuple(sorted(said.items())))
 
     def _move(self, memory: Memory) -> RolloutMove:

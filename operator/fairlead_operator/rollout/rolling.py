@@ -68,6 +68,7 @@ def move(
     now: dt.datetime,
     *,
     new: bool,
+    may_move: bool = True,
 ) -> RolloutMove:
     """Return the rollout's next step.
 
@@ -78,6 +79,7 @@ def move(
         address: What is remembered of the address.
         now: The instant of the pass.
         new: Whether status does not remember the candidate yet: then it gets nothing.
+        may_move: False where the address cannot be written: then it gets nothing more.
     """
     memory = remembered(snapshot.resource, now)
     other = stable is None or stable.hash != candidate.hash
@@ -86,13 +88,14 @@ def move(
         plan=snapshot.plan,
         memory=memory,
         stable=None if stable is None else _side(snapshot, stable),
-        candidate=_side(snapshot, candidate, new=new) if other else None,
+        candidate=_side(snapshot, candidate, new=new or not may_move) if other else None,
         live=_live(snapshot, memory, address),
         evidence=snapshot.evidence,
         quality=snapshot.quality,
         validation=snapshot.validation,
         imperatives=imperatives.of(annotations),
         unreachable=capacity.sized(snapshot, candidate).unreachable,
+        movable=may_move,
     )
     return advance(view, now)
 
@@ -108,7 +111,8 @@ def with_capacity(
     """Return the candidate with the replicas that all traffic needs, where it gets it at once."""
     if candidate.state is not RevisionState.PROGRESSING or not at_once(snapshot, stable):
         return candidate
-    needed = max(1, candidate.required_replicas, address.at_start)
+    sized = capacity.sized(snapshot, candidate).replicas
+    needed = max(1, candidate.required_replicas, address.at_start, sized)
     return candidate.to(candidate.state, required_replicas=needed)
 
 

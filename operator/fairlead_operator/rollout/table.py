@@ -66,7 +66,7 @@ class Situation:
         live: Whether every router does what is wanted.
         back: Whether the candidate has no traffic and no copies.
         held: Whether the hold is over.
-        overdue: Whether the step's deadline has passed.
+        overdue: Whether the step's deadline has passed since its split is live.
         paused: Whether somebody paused it.
         verdict: What the evidence says.
         no_data: What happens where it decides nothing.
@@ -195,13 +195,13 @@ TABLE: tuple[Row, ...] = (
     ),
     _row(
         "Shadow Step",
-        "the deadline has passed without a decision in a live split; noData is Pass",
+        "the split was live for the deadline without a decision; noData is Pass",
         lambda s: s.live and s.overdue and s.no_data is NoData.PASS and s.undecided,
         Go.ON,
     ),
     _row(
         "Shadow Step",
-        "the deadline has passed without a decision in a live split; noData is Fail",
+        "the split was live for the deadline without a decision; noData is Fail",
         lambda s: s.live and s.overdue and s.no_data is NoData.FAIL and s.undecided,
         Go.NO_DATA,
     ),

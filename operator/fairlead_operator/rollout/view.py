@@ -104,6 +104,7 @@ class RolloutView:
         validation: The candidate's validation.
         imperatives: The values of our annotations, by verb.
         unreachable: Why the objectives cannot be reached with maxReplicas; empty where they can.
+        movable: Whether the address can be written: otherwise nobody gets anything in this pass.
     """
 
     plan: Plan
@@ -116,6 +117,7 @@ class RolloutView:
     validation: Validation = field(default_factory=Validation)
     imperatives: Mapping[str, str] = field(default_factory=dict)
     unreachable: str = ""
+    movable: bool = True
 
 
 class Job(StrEnum):

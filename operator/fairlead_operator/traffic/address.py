@@ -196,18 +196,24 @@ class _Pass:
     def _missing(self, memory: Memory, written: Split, goal: Split) -> str:
         """Return which arms have too few ready replicas to grow; the control is never held up."""
         before = {arm.key: written.counts[arm.name] for arm in written.arms}
+        left = sum(share for arm, share, _ in changes.shares(goal) if arm == written.control)
+        # Whoever is ready is better than a control that has nobody left to answer.
+        gone = not left and not self.view.ready.get(written.control.key, 0)
         short = []
         for arm, share, mirrored in changes.shares(goal):
             grows = share > before.get(arm.key, 0) or (mirrored and goal.mirror != written.mirror)
-            need = self._needed(memory, share, mirrored)
+            need = 1 if gone else self._needed(memory, arm.key, share, mirrored)
             has = self.view.ready.get(arm.key, 0)
             if grows and arm.key != written.control.key and has < need:
                 short.append(f"{arm.key} has {has} of {need} ready replicas")
         return "; ".join(short)
 
-    def _needed(self, memory: Memory, share: int, mirrored: int) -> int:
+    def _needed(self, memory: Memory, key: str, share: int, mirrored: int) -> int:
         return weights.replicas_needed(
-            least=self.want.least, at_start=memory.at_start, slots=share, mirrored=mirrored
+            least=self.want.least,
+            whole=max(memory.at_start, self.view.sized.get(key, 0)),
+            slots=share,
+            mirrored=mirrored,
         )
 
     def _floors(self, memory: Memory, goals: Iterable[Split]) -> dict[str, int]:
@@ -215,7 +221,7 @@ class _Pass:
         floors = {self.want.stable.key: memory.at_start}
         for split in goals:
             for arm, share, mirrored in changes.shares(split):
-                need = self._needed(memory, share, mirrored)
+                need = self._needed(memory, arm.key, share, mirrored)
                 if arm.key == split.control.key:
                     need = max(need, memory.at_start)  # a rollback lands on enough
                 floors[arm.key] = max(floors.get(arm.key, 0), need)

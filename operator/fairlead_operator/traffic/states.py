@@ -133,6 +133,7 @@ class View:
         routers_wanted: How many there are to be.
         replicas: Replicas by the arm's key, ready or not.
         ready: Ready replicas by the arm's key.
+        sized: Replicas by the arm's key that the objectives need of it for all of the traffic.
     """
 
     memory: Memory
@@ -142,6 +143,7 @@ class View:
     routers_wanted: int = 2
     replicas: Mapping[str, int] = field(default_factory=dict)
     ready: Mapping[str, int] = field(default_factory=dict)
+    sized: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

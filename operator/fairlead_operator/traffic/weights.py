@@ -25,14 +25,15 @@ def slots(weights: Mapping[str, int]) -> dict[str, int]:
     return {arm: weight * (SLOTS // total) for arm, weight in weights.items()}
 
 
-def replicas_needed(*, least: int, at_start: int, slots: int, mirrored: int = 0) -> int:
+def replicas_needed(*, least: int, whole: int, slots: int, mirrored: int = 0) -> int:
     """Return the ready replicas that an arm needs before it gets a share of the traffic.
 
     Args:
         least: The user's own minimum.
-        at_start: Replicas of the stable revision when the split began.
+        whole: Replicas for all of the traffic: as many as the stable had when the split began, or
+            as the objectives need of this arm where that is more.
         slots: Basis points of the traffic.
         mirrored: Basis points of copies, which cost as much as requests.
     """
     share = min(SLOTS, slots + mirrored)
-    return max(least, -(-at_start * share // SLOTS))
+    return max(least, -(-whole * share // SLOTS))

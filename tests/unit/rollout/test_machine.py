@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 
 from fairlead_operator.api.reasons import Reason
 from fairlead_operator.api.v1alpha1.rollout import NoData
+from fairlead_operator.rollout.machine import advance
 from fairlead_operator.rollout.memory import Outcome, Phase
 from fairlead_operator.rollout.plan import Limits, Step
 from fairlead_operator.rollout.quality import Compared, Quality
@@ -254,6 +258,50 @@ def test_routers_that_take_nothing_hold_everything_and_fail_nothing() -> None:
     assert (move.memory.phase, move.stalled) == (Phase.STEP, True)
     assert "not live yet" in move.message
     assert not world.outcomes
+
+
+@pytest.mark.parametrize("policy", [NoData.FAIL, NoData.PASS])
+def test_the_deadline_begins_when_the_split_is_live(policy: NoData) -> None:
+    world = World(rps=0, obedient=False, plan=a_plan(no_data=policy))
+    world.until(Phase.STEP)
+    world.run(1200)  # twice the deadline, in which nothing could be counted
+    world.obedient = True
+    move = world.run(590)
+    assert (move.memory.phase, move.memory.step, world.outcomes) == (Phase.STEP, 0, [])
+    world.run(1800)
+    assert world.outcomes == [Outcome.NO_DATA if policy is NoData.FAIL else Outcome.PROMOTED]
+
+
+def test_each_check_that_changes_has_an_event_with_all_that_it_rests_on() -> None:
+    world = World()
+    world.until(Phase.STEP)
+    world.run(60)
+    said = [note.message for note in world.notes if note.reason == "CheckChanged"]
+    for gate in ("Errors", "LatencyIncrease", "Restarts", "OutOfMemory", "NonFinite"):
+        [passed] = [text for text in said if f" Pass {gate}: " in text]
+        assert re.search(r"\d+ samples from \w+.* until [0-9:]+ UTC \(.+\)$", passed), gate
+    assert all("limit" in text for text in said)
+
+
+def test_what_else_changes_as_a_gate_fails_is_told_as_well() -> None:
+    world = World()
+    world.until(Phase.STEP)
+    world.errors_per_s = 1000
+    world.run(10)
+    assert world.outcomes == [Outcome.GATE_FAILED]
+    said = [note.message for note in world.notes if note.reason == "CheckChanged"]
+    assert any(" Restarts: " in text for text in said)
+    assert not any("Fail Errors" in text for text in said)  # the end says that
+
+
+def test_where_the_address_cannot_be_written_nobody_is_promoted() -> None:
+    world = World()
+    world.until(Phase.PROMOTING)
+    world.wait(5)
+    held = advance(replace(world.view(), movable=False), world.now)
+    assert (held.promote, held.memory.phase) == (False, Phase.PROMOTING)
+    assert not [note for note in held.notes if note.reason == "Promoted"]
+    assert world.decide().promote
 
 
 def test_a_pause_keeps_the_step_and_its_deadline_begins_anew_after_it() -> None:

@@ -85,6 +85,33 @@ def test_an_arm_without_enough_replicas_gets_no_more() -> None:
     assert world.act().configuration == documents.of(a_split(5_000))
 
 
+def test_where_the_control_has_nobody_left_one_ready_replica_takes_everything() -> None:
+    world = World(a_want(500))
+    world.rest()
+    world.want = a_want(10_000)
+    world.ready[CANDIDATE.key] = 1
+    assert world.decide().hold is Hold.CAPACITY_MISSING
+    world.ready[STABLE.key] = 0
+    world.want = a_want(5_000)  # half would go to nobody: no reason to hurry
+    assert world.decide().hold is Hold.CAPACITY_MISSING
+    world.want = a_want(10_000)
+    move = world.act()
+    assert move.configuration is not None
+    assert move.configuration.split == a_split(10_000)
+
+
+def test_an_arm_that_is_slower_needs_more_replicas_by_its_share() -> None:
+    world = World(a_want(500))
+    world.sized = {CANDIDATE.key: 40}
+    world.rest()
+    assert world.decide().floors == {STABLE.key: 4, CANDIDATE.key: 2}
+    world.want = a_want(10_000)
+    world.ready[CANDIDATE.key] = world.replicas[CANDIDATE.key] = 4  # as many as the stable has
+    move = world.act()
+    assert move.hold is Hold.CAPACITY_MISSING
+    assert move.floors == {STABLE.key: 4, CANDIDATE.key: 40}
+
+
 def test_a_mirror_needs_replicas_as_well() -> None:
     world = World(a_want(0))
     world.rest()

@@ -76,8 +76,10 @@ def _check_growth(world: World, written: Configuration, move: Move) -> None:
     ]
     for arm in growing:
         need = replicas_needed(
-            least=1, at_start=move.memory.at_start, slots=new.counts[arm.name], mirrored=0
+            least=1, whole=move.memory.at_start, slots=new.counts[arm.name], mirrored=0
         )
+        if not world.ready[STABLE.key] and not new.counts[new.control.name]:
+            need = 1  # better than nobody
         assert world.ready[arm.key] >= need, "weight before capacity"
         assert arm in written.arms, "a route before its cluster"
     if growing:

@@ -175,5 +175,5 @@ def test_weights_that_sum_to_something_else_are_refused(weight: dict[str, int]) 
 def test_an_arm_needs_its_share_of_the_replicas_at_the_start(
     slot_count: int, mirrored: int, needed: int
 ) -> None:
-    found = weights.replicas_needed(least=2, at_start=10, slots=slot_count, mirrored=mirrored)
+    found = weights.replicas_needed(least=2, whole=10, slots=slot_count, mirrored=mirrored)
     assert found == needed

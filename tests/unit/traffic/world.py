@@ -55,6 +55,7 @@ class World:
         """Connections of routers that are being deleted, with what they took before."""
         self.replicas = {STABLE.key: 4, CANDIDATE.key: 1, OTHER.key: 1}
         self.ready = dict(self.replicas)
+        self.sized: dict[str, int] = {}
         self.moves: list[Move] = []
 
     @property
@@ -81,6 +82,7 @@ class World:
             routers_wanted=2,
             replicas=dict(self.replicas),
             ready=dict(self.ready),
+            sized=dict(self.sized),
         )
 
     def decide(self) -> Move:
