@@ -166,6 +166,8 @@ class Results(Collector):
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Decision] = {}
+        self.leads: Callable[[], bool] = lambda: True
+        """Whether this replica decides; otherwise what it last saw is somebody else's past."""
 
     def show(self, key: tuple[str, str], decision: Decision) -> None:
         """Show a decision; one that judged nothing new leaves what was shown."""
@@ -194,7 +196,7 @@ class Results(Collector):
             "P-value, right at every look, of users arriving as the weights say.",
             labels=_TRIAL,
         )
-        for key, decision in list(self._known.items()):
+        for key, decision in list(self._known.items()) if self.leads() else ():
             if decision.ratio is not None:
                 sample_ratio.add_metric(key, decision.ratio.p_value)
             for result in decision.results or ():

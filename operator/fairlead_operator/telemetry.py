@@ -103,6 +103,8 @@ class Rollouts(Collector):
 
     def __init__(self) -> None:
         self._steps: dict[tuple[str, str], RolloutMove] = {}
+        self.leads: Callable[[], bool] = lambda: True
+        """Whether this replica decides; otherwise what it last saw is somebody else's past."""
 
     def show(self, key: tuple[str, str], step: RolloutMove | None) -> None:
         """Show a rollout's step; one without checks has none to show."""
@@ -140,7 +142,7 @@ class Rollouts(Collector):
             "Until when a gate's source had been read, in seconds since 1970.",
             labels=[*by_gate, "source"],
         )
-        for key, step in list(self._steps.items()):
+        for key, step in list(self._steps.items()) if self.leads() else ():
             weight.add_metric(list(key), step.slots / 10_000)
             for check in step.checks:
                 mine = [*key, check.gate.value]

@@ -122,12 +122,17 @@ class Cluster:
         """Ask for version 2, and let its validation pass and its pods start."""
         return await self.candidate("2")
 
-    async def candidate(self, version: str) -> str:
+    async def outcomes(self) -> list[str]:
+        """Return how the rollouts so far ended."""
+        rollout = (await self.model())["status"].get("rollout") or {}
+        return [each["outcome"] for each in rollout.get("history") or ()]
+
+    async def candidate(self, version: str, *, report: str = PASSED) -> str:
         """Ask for a version, let its validation pass and its pods start; return its revision."""
         await change(self.api, self.rig.namespace, version=version)
         await self.go(1)
         name = self.rig.revision(version)
-        await self.kubelet.tries(f"{name}-validate", 0, PASSED)
+        await self.kubelet.tries(f"{name}-validate", 0, report)
         await self.go(6)
         await self.kubelet.start(name)
         await self.go(6)

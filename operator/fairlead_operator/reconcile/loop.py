@@ -94,6 +94,7 @@ class Loop:
         self._synced = asyncio.Event()
         metrics.watch_queue(self._depth, self._waiting_s)
         metrics.leader.set_function(lambda: float(lease.held()))
+        metrics.rollouts.leads = metrics.results.leads = lease.held
         metrics.resources.set_function(lambda: float(len(cache.model_deployments())))
         metrics.resync_every.set(settings.resync_s)
         metrics.known.watch(

@@ -35,6 +35,8 @@ def obey(memory: Memory, said: Mapping[str, str], now: dt.datetime, *, ready: bo
         acted = dict(memory.acted)
         if not value or acted.get(verb) == value:
             continue
+        if verb == "retry" and memory.phase is Phase.ROLLING_BACK and meant(value, memory.hash):
+            continue  # as soon as the stable has all traffic
         if verb == "promote" and not ready and meant(value, memory.hash):
             result = "refused: it has no ready replica"
         elif meant(value, memory.hash):

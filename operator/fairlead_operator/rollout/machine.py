@@ -205,7 +205,7 @@ class _Pass:
             live=memory.live_at is not None and self._live(memory) and view.movable,
             back=self._back(memory),
             held=0 <= self._hold_s(memory) <= lived_s,
-            overdue=self._undecided_for_long(memory),
+            overdue=self._overdue(memory),
             paused=self._paused(memory),
             verdict=self.verdict,
             no_data=self.plan.no_data,
@@ -219,13 +219,8 @@ class _Pass:
     def _overdue(self, memory: Memory) -> bool:
         if self._paused(memory):
             return False
-        return (self.now - memory.since).total_seconds() >= self.plan.deadline_s
-
-    def _undecided_for_long(self, memory: Memory) -> bool:
-        """Whether the deadline has passed in a live split: before it nothing could be counted."""
-        if self._paused(memory) or memory.live_at is None:
-            return False
-        began = max(memory.since, memory.live_at)  # after a pause it begins anew
+        # Nothing could be counted before the split was live, and a pause begins the step anew.
+        began = max(memory.since, memory.live_at or memory.since)
         return (self.now - began).total_seconds() >= self.plan.deadline_s
 
     # What is said and wanted.

@@ -66,7 +66,7 @@ class Situation:
         live: Whether every router does what is wanted.
         back: Whether the candidate has no traffic and no copies.
         held: Whether the hold is over.
-        overdue: Whether the step's deadline has passed since its split is live.
+        overdue: Whether the step's deadline has passed, in a live split since it is live.
         paused: Whether somebody paused it.
         verdict: What the evidence says.
         no_data: What happens where it decides nothing.

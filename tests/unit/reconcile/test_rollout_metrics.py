@@ -77,3 +77,10 @@ def test_a_change_of_a_verdict_is_an_event_with_all_that_it_rests_on() -> None:
     ):
         assert part in note.message
     assert note.warning
+
+
+def test_whoever_no_longer_leads_shows_nothing_of_the_past() -> None:
+    rollouts = Rollouts()
+    rollouts.show(KEY, in_a_step().moves[-1])
+    rollouts.leads = lambda: False
+    assert not [sample for metric in rollouts.collect() for sample in metric.samples]

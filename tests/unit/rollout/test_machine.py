@@ -260,6 +260,35 @@ def test_routers_that_take_nothing_hold_everything_and_fail_nothing() -> None:
     assert not world.outcomes
 
 
+def test_a_step_that_is_to_last_as_long_as_its_deadline_is_not_held_while_it_lasts() -> None:
+    steps = (Step(slots=500, hold_s=600), *a_plan().steps[1:])
+    world = World(plan=a_plan(steps=steps), obedient=False)
+    world.until(Phase.STEP)
+    world.run(75)  # connections settle
+    world.obedient = True
+    world.run(595)
+    assert not any(move.stalled for move in world.moves)
+    world.run(10)
+    assert world.moves[-1].memory.step == 1
+
+
+def test_a_retry_that_is_said_during_the_rollback_is_done_after_it() -> None:
+    world = World()
+    world.until(Phase.STEP)
+    world.run(5)
+    world.obedient, world.errors_per_s = False, 1000
+    world.until(Phase.ROLLING_BACK)
+    world.errors_per_s = 0
+    world.said["retry"] = B
+    assert world.run(20).memory.phase is Phase.ROLLING_BACK
+    world.obedient = True
+    world.job = ""
+    world.run(10)
+    assert world.memory is not None
+    assert world.memory.last_action is not None
+    assert world.memory.last_action.result == "retried from validation on"
+
+
 @pytest.mark.parametrize("policy", [NoData.FAIL, NoData.PASS])
 def test_the_deadline_begins_when_the_split_is_live(policy: NoData) -> None:
     world = World(rps=0, obedient=False, plan=a_plan(no_data=policy))
