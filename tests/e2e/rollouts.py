@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,25 @@ class Deployment:
             finally:
                 process.terminate()
                 process.wait(10)
+
+
+def told(watch: Path) -> list[tuple[str, str]]:
+    """Return what `kubectl get -w` showed in STEP and REASON, each pair once where it repeats."""
+    head, *lines = watch.read_text().splitlines()
+    begins = [(name, head.index(name)) for name in ("STEP", "REPLICAS", "REASON", "AGE")]
+    found: list[tuple[str, str]] = []
+    for line in lines:
+        cells = [line[a:b].strip() for (_, a), (_, b) in itertools.pairwise(begins)]
+        pair = (cells[0], cells[2])
+        if not found or found[-1] != pair:
+            found.append(pair)
+    return found
+
+
+def in_order(wanted: Sequence[tuple[str, str]], found: Sequence[tuple[str, str]]) -> bool:
+    """Whether all that is wanted was found in this order, whatever was between."""
+    left = iter(found)
+    return all(each in left for each in wanted)
 
 
 def failures(answers: list[Any]) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.rollouts import NOWHERE, ROLLOUT, Deployment, failures
+from tests.e2e.rollouts import NOWHERE, ROLLOUT, Deployment, failures, in_order, told
 from tests.e2e.world import condition
 
 
@@ -16,6 +16,13 @@ def test_a_good_update_is_promoted_and_no_request_fails(deployment: Deployment) 
         assert deployment.ended(2) == "Promoted"
         deployment.world.ready("fraud", version="2")
     print(story.read_text())
+    wanted = [
+        ("", "Ready"),
+        ("validating", "Validating"),
+        ("1/1 50%", "RolloutProgressing"),
+        ("", "Ready"),
+    ]
+    assert in_order(wanted, told(story))
     assert failures(answers) == []
     assert {answer["version"] for answer in answers} == {"1", "2"}
     [entry] = [each for each in deployment.live()["status"]["revisions"] if each["version"] == "2"]
@@ -33,11 +40,25 @@ def test_a_candidate_of_which_half_fails_has_no_traffic_after_fifteen_seconds(
         deployment.deploy("2", "broken", rollout=rollout)
         assert deployment.ended(2) == "GateFailed"
     print(story.read_text())
+    wanted = [
+        ("validating", "Validating"),
+        ("1/1 50%", "RolloutProgressing"),
+        ("rolled back", "RolledBack"),
+    ]
+    assert in_order(wanted, told(story))
     found = failures(answers)
     assert found
-    lasted = max(each["at"] for each in found) - min(each["at"] for each in found)
-    print(f"from the first failed request to the last: {lasted:.1f} s, {len(found)} failed")
-    assert lasted <= 15
+    first = min(each["at"] for each in found)
+    lasted = max(each["at"] for each in found) - first
+    theirs = [each["at"] for each in answers if each.get("version") == "2"]
+    last = max(theirs) - first
+    rate = (len(theirs) + len(found)) / (max(theirs) - min(theirs))
+    print(
+        f"from the first failed request to the last: {lasted:.1f} s, {len(found)} failed; to the "
+        f"candidate's last answer: {last:.1f} s; {rate:.0f} requests/s on it"
+    )
+    assert max(lasted, last) <= 15
+    assert rate >= 15, "the clients were too slow to say anything about twenty a second"
     live = deployment.live()
     ready = condition(live, "Ready")
     assert (ready["reason"], condition(live, "Available")["status"]) == ("RolledBack", "True")
