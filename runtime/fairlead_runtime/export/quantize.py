@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -66,12 +67,12 @@ class Quantized:
 
 
 def quantize(
-    model: Path | str,
-    target: Path | str,
+    model: str | os.PathLike[str],
+    target: str | os.PathLike[str],
     *,
     mode: Mode = "dynamic",
-    calibration: Path | Mapping[str, Array] | None = None,
-    labelled: Path | Labelled | None = None,
+    calibration: str | os.PathLike[str] | Mapping[str, Array] | None = None,
+    labelled: str | os.PathLike[str] | Labelled | None = None,
     label: str = "label",
     max_accuracy_loss: float = 0.01,
     min_accuracy: float | None = None,
@@ -86,7 +87,7 @@ def quantize(
         target: Where the new model goes.
         mode: `dynamic` quantises weights, `static` activations too and needs calibration data.
         calibration: Rows as the model sees them in use: a .npz or .csv file, or arrays by name.
-        labelled: Rows with their true labels, to measure accuracy.
+        labelled: Rows with their true labels, to measure accuracy: a .npz or .csv file, or arrays.
         label: Column or array of the labels.
         max_accuracy_loss: Most accuracy that may be lost, as a share of the rows.
         min_accuracy: Least accuracy of the new model, as a share of the rows.
@@ -106,11 +107,11 @@ def quantize(
         raise ToolError("NoLabelledData", "a minimum accuracy needs rows with labels to measure it")
     engine = open_model(source, threads=threads)
     rows = calibration
-    if isinstance(rows, Path):
-        rows = read_inputs(rows, engine.signature, label=label)
+    if isinstance(rows, str | os.PathLike):
+        rows = read_inputs(Path(rows), engine.signature, label=label)
     marked = labelled
-    if isinstance(marked, Path):
-        marked = read_labelled(marked, engine.signature, label=label)
+    if isinstance(marked, str | os.PathLike):
+        marked = read_labelled(Path(marked), engine.signature, label=label)
     known: Mapping[str, Array] = marked.inputs if marked else rows or {}
     if not known:
         known = made_up(engine.signature, rows=fixed_batch(engine.signature) or 64)
