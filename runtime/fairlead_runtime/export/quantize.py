@@ -16,6 +16,7 @@ import numpy as np
 from fairlead_runtime.export.accuracy import Accuracy, accuracy
 from fairlead_runtime.export.parity import difference
 from fairlead_runtime.export.placing import EXTRA, ONE_FILE_BYTES, place
+from fairlead_runtime.export.weights import size_in_all, weights_beside
 from fairlead_runtime.protocol.errors import InferenceError
 from fairlead_runtime.protocol.types import Array
 from fairlead_runtime.workbench.datafiles import Labelled, read_inputs, read_labelled
@@ -35,7 +36,7 @@ class Side:
     """The model before or after.
 
     Attributes:
-        size_bytes: Of the file.
+        size_bytes: Of the file, weights beside it included.
         latency: Of one row, or of the batch size that the model takes.
         accuracy: On the labelled rows; None without them.
     """
@@ -179,14 +180,17 @@ def _prepared(source: Path, folder: Path) -> tuple[Path, bool]:
     Returns:
         The file, and whether weights must stand beside it.
     """
+    import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    prepared = folder / "prepared.onnx"
+    prepared, whole = folder / "prepared.onnx", source
+    large = size_in_all(source) > ONE_FILE_BYTES
+    if not large and weights_beside(source):
+        # Made in a folder of onnxruntime's own, the next file would look there for the weights.
+        whole = folder / "whole.onnx"
+        onnx.save(onnx.load(str(source)), str(whole))
     # The symbolic pass needs sympy and gives nothing here that onnx's own inference does not.
-    weights = source.with_name(source.name + ".data")
-    size = source.stat().st_size + (weights.stat().st_size if weights.is_file() else 0)
-    large = size > ONE_FILE_BYTES
-    quant_pre_process(source, prepared, skip_symbolic_shape=True, save_as_external_data=large)
+    quant_pre_process(whole, prepared, skip_symbolic_shape=True, save_as_external_data=large)
     return prepared, large
 
 
@@ -219,7 +223,7 @@ def _side(
         taken = repeat(lambda: engine.run(batch, None), runs=_RUNS, seconds=_SECONDS, least=5)
         right = accuracy(engine, marked) if marked else None
     return Side(
-        size_bytes=path.stat().st_size,
+        size_bytes=size_in_all(path),
         latency=summarise(taken),
         accuracy=right,
     )
