@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.stamp
-VENVS := $(HOME)/.cache/fairlead/venv
+VENVS := $(or $(FAIRLEAD_CACHE),$(HOME)/.cache/fairlead)/venv
 SOURCES := operator/fairlead_cli operator/fairlead_operator operator/fairlead_recorder runtime/fairlead_runtime
 CHECKED := $(SOURCES) monitoring gitops cluster tests bench examples
 WORKERS ?= 2
@@ -123,7 +123,7 @@ test-node: $(STAMP)  ## The part of `make test` that needs a node, and what take
 	$(PY) -m pytest $(PYTEST) -n $(NODE_WORKERS) tests/e2e -m "not slow"
 
 .PHONY: test-integrations
-test-integrations: $(STAMP)  ## Beside `make test`: tools with PyTorch, servers behind NGINX and Envoy, the router, Prometheus, Argo CD, PostgreSQL, the tutorial, splits for an hour
+test-integrations: $(STAMP) $(VENVS)/peer-kserve/.stamp $(VENVS)/peer-fast/.stamp  ## Beside `make test`: tools with PyTorch, KServe's clients, servers behind NGINX and Envoy, the router, Prometheus, Argo CD, PostgreSQL, the tutorial, splits for an hour
 	$(PY) -m pytest $(PYTEST) tests/functional -m slow
 	$(PY) -m pytest $(PYTEST) tests/router tests/release tests/monitoring tests/gitops
 	$(PY) -m pytest $(PYTEST) tests/documentation

@@ -93,6 +93,7 @@ COMPONENTS = {
         Component("kind", "sigs.k8s.io/kind", ("kind",)),
         Component("kubeadm", ".", ("kubeadm",), _KUBERNETES),
         Component("minio", "github.com/minio/minio", ("minio",)),
+        Component("fake-gcs-server", "github.com/fsouza/fake-gcs-server", ("fake-gcs-server",)),
         Component("gitops", ".", ("gitops",)),
         Component("registry", ".", ("registry",)),
         Component(
@@ -112,7 +113,10 @@ COMPONENTS = {
         ),
     )
 }
-_ON_DEMAND = ("kind", "kubeadm", "minio", "prometheus", "promtool", "gitops", "registry", "h2spec")
+_ON_DEMAND = (
+    "fake-gcs-server", "gitops", "h2spec", "kind", "kubeadm", "minio", "prometheus", "promtool",
+    "registry",
+)  # fmt: skip
 DEFAULT = tuple(name for name in COMPONENTS if name not in _ON_DEMAND)
 
 

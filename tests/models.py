@@ -146,6 +146,32 @@ def outside(path: Path) -> Path:
     return path
 
 
+def scattered(path: Path, places: Sequence[str], *, size: int = 64) -> Path:
+    """Write a model like `wide` with a weight of 4 * size * size bytes in each of some files."""
+    random, names = np.random.default_rng(1), [f"w{number}" for number in range(len(places))]
+    weights = []
+    for name, place in zip(names, places, strict=True):
+        values = random.standard_normal((size, size)).astype(np.float32)
+        weights.append(numpy_helper.from_array(values, name))
+        onnx.external_data_helper.set_external_data(weights[-1], place)
+        (path.parent / place).parent.mkdir(parents=True, exist_ok=True)
+    steps = ["x", *(f"h{number}" for number in range(1, len(places))), "y"]
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", [steps[number], name], [steps[number + 1]])
+            for number, name in enumerate(names)
+        ],
+        "scattered",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", size])],
+        weights,
+    )
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+    onnx.save(model, str(path))
+    return path
+
+
 def pairs(path: Path) -> Path:
     """Write a model that says it takes any number of rows, and fails on an odd one."""
     graph = helper.make_graph(

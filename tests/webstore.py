@@ -28,6 +28,10 @@ class Request(http.server.BaseHTTPRequestHandler):
             return
         (answers.pop(0) if len(answers) > 1 else answers[0])(self)
 
+    def do_HEAD(self) -> None:
+        """Do the same; only answers without a body are right then."""
+        self.do_GET()
+
     @property
     def start(self) -> int:
         """Where the range begins that is asked for; 0 without one."""

@@ -121,6 +121,19 @@ def test_parquet_gives_the_same_profile(model: Path, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is None, reason="needs pyarrow")
+def test_a_column_of_dates_is_one_line(model: Path, tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    days = pa.array([20_000] * len(ROWS), pa.int32()).cast(pa.date32())
+    wide = pa.table({"day": days, "b": ROWS[:, 1], "c": ROWS[:, 2]})
+    parquet.write_table(wide, tmp_path / "rows.parquet")
+    done = run("--model", model, "--data", tmp_path / "rows.parquet", code=1)
+    assert "column 'day' is of type date32[day]: make numbers of it, or drop it" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.skipif(importlib.util.find_spec("pyarrow") is not None, reason="pyarrow is there")
 def test_parquet_without_pyarrow_says_what_to_install(model: Path, tmp_path: Path) -> None:
     (tmp_path / "rows.parquet").write_bytes(b"PAR1")

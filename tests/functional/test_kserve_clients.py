@@ -1,7 +1,7 @@
 """KServe's own Python clients, over HTTP and gRPC, with JSON, raw and typed tensors.
 
-They need an environment of their own: `python -m venv V && V/bin/pip install kserve`, then
-`KSERVE_PYTHON=V/bin/python`.
+They need an environment of their own, that of the benchmark's peer, which `make test-integrations`
+makes; `KSERVE_PYTHON` names another one.
 """
 
 from __future__ import annotations
@@ -15,19 +15,21 @@ import httpx
 import pytest
 
 from cluster.controlplane import free_ports
+from cluster.paths import cache_dir
 from tests import models
 from tests.runtimes import served
 
-PYTHON = os.environ.get("KSERVE_PYTHON", "")
+PEER = cache_dir() / "venv" / "peer-kserve"
+PYTHON = Path(os.environ.get("KSERVE_PYTHON", PEER / "bin" / "python"))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not PYTHON, reason="KSERVE_PYTHON names no Python that has kserve")
+@pytest.mark.skipif(not PYTHON.exists(), reason=f"no {PYTHON}: make {PEER}/.stamp")
 def test_kserves_clients_get_the_same_answers_every_way(tmp_path: Path) -> None:
     model = models.classifier(tmp_path / "model.onnx")
     port = free_ports(1)[0]
     with served(model, tmp_path / "log", "--grpc-port", str(port)) as server:
-        command = [PYTHON, "tests/functional/kserve_clients.py", str(server.port), str(port)]
+        command = [str(PYTHON), "tests/functional/kserve_clients.py", str(server.port), str(port)]
         env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
 
+from cluster.paths import cache_dir
+from cluster.pyenv import wheel
 from fairlead_runtime import tools
 from tests import models
 from tests.command import runtime
 
+PLOTTER = cache_dir() / "venv" / "peer-fast" / "bin" / "python"
+"""The Python of the benchmark's peers, which has matplotlib; `make test-integrations` makes it."""
 QUICK = ("--runs", "8", "--warm-up", "2")
 
 
@@ -90,3 +95,42 @@ def test_a_plot_without_matplotlib_is_refused_before_measuring(
         "fairlead-runtime: NotInstalled: a plot needs the package matplotlib: "
         'pip install "matplotlib"\n'
     )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PLOTTER.exists(), reason=f"no {PLOTTER}: make test-integrations")
+@pytest.mark.parametrize(
+    ("name", "start", "sizes"),
+    [
+        ("p.svg", b"<?xml", "1,4"),
+        ("p.svg", b"<?xml", "4"),
+        ("p.png", b"\x89PNG\r\n", "1,4"),
+        ("p.pdf", b"%PDF-", "1,4"),
+    ],
+    ids=["svg", "one-size", "png", "pdf"],
+)
+def test_a_plot_is_drawn(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    name: str,
+    start: bytes,
+    sizes: str,
+) -> None:
+    """Its writer notes each text of an SVG beside the shapes of its letters."""
+    with zipfile.ZipFile(wheel()) as archive:
+        archive.extractall(tmp_path / "site")
+    model = models.classifier(tmp_path / "a $x_{2}^$ b.onnx")
+    drawn = tmp_path / name
+    fonts = str(tmp_path_factory.getbasetemp() / "matplotlib")  # found once
+    done = runtime(
+        "benchmark", model, *QUICK, "--threads", "1,2", "--batch-sizes", sizes, "--plot", drawn,
+        "--max-latency-ms", "1000",
+        python=PLOTTER, env={"PYTHONPATH": str(tmp_path / "site"), "MPLCONFIGDIR": fonts},
+    )  # fmt: skip
+    assert done.status == 0, done.err
+    assert drawn.read_bytes().startswith(start)
+    if name.endswith(".svg"):
+        text = drawn.read_text()
+        labels = ["batch size", "rows per second", "p99 of one batch, ms", "1 thread", "2 threads"]
+        for label in (*labels, "limit", "4", model.name):
+            assert f"<!-- {label} -->" in text, label

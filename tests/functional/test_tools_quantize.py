@@ -122,3 +122,31 @@ def test_a_large_model_keeps_its_weights_beside_it(
     target = tools.quantize(source, tmp_path / "out" / "q.onnx").model
     assert sorted(path.name for path in target.parent.iterdir()) == ["q.onnx", "q.onnx.data"]
     assert tools.inspect(target).load_error is None
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["one-file", "large"])
+@pytest.mark.parametrize("mode", ["dynamic", "static"])
+@pytest.mark.parametrize(
+    "places",
+    [("model.onnx.data",), ("weights.bin", "weights.bin"), ("w/first.bin", "w/second.bin")],
+    ids=["by-custom", "another-name", "several"],
+)
+def test_weights_beside_the_original_are_found_and_counted(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    places: tuple[str, ...],
+    mode: room.Mode,
+    large: bool,
+) -> None:
+    (tmp_path / "out").mkdir()
+    source = models.scattered(tmp_path / "in" / "model.onnx", places)
+    weights = len(places) * 4 * 64 * 64
+    monkeypatch.setattr(room, "ONE_FILE_BYTES", 1 if large else weights * 2)
+    random = np.random.default_rng(2).standard_normal((64, 64)).astype(np.float32)
+    done = tools.quantize(source, tmp_path / "out" / "q.onnx", mode=mode, calibration={"x": random})
+    beside = [tmp_path / "out" / "q.onnx.data"] if large else []
+    assert sorted((tmp_path / "out").iterdir()) == [done.model, *beside]
+    assert done.before.size_bytes == source.stat().st_size + weights
+    assert done.after.size_bytes == sum(each.stat().st_size for each in (done.model, *beside))
+    assert tools.inspect(done.model).load_error is None
+    assert done.max_difference > 0

@@ -47,7 +47,7 @@ def draw(result: Benchmark, target: Path) -> None:
         axes.set_xscale("log", base=2)
         axes.set_xticks(sizes, [str(each) for each in sizes])
         axes.legend()
-    figure.suptitle(result.model.name)
+    figure.suptitle(result.model.name, parse_math=False)  # dollars are no formula
     try:
         figure.savefig(target)
     except OSError as error:

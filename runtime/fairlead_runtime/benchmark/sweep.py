@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ class Benchmark:
 
 
 def benchmark(
-    model: Path | str,
+    model: str | os.PathLike[str],
     *,
     threads: Sequence[int] | None = None,
     batch_sizes: Sequence[int] | None = None,
@@ -48,7 +49,7 @@ def benchmark(
     warm_up: int = 20,
     seconds: float = 5.0,
     max_latency_ms: float | None = None,
-    inputs: Path | Mapping[str, Array] | None = None,
+    inputs: str | os.PathLike[str] | Mapping[str, Array] | None = None,
     progress: Progress = lambda _: None,
 ) -> Benchmark:
     """Measure a model.
@@ -94,9 +95,11 @@ def benchmark(
 
 
 def _rows(
-    inputs: Path | Mapping[str, Array] | None, signature: Signature
+    inputs: str | os.PathLike[str] | Mapping[str, Array] | None, signature: Signature
 ) -> Mapping[str, Array] | None:
-    return read_inputs(inputs, signature) if isinstance(inputs, Path) else inputs
+    if isinstance(inputs, str | os.PathLike):
+        return read_inputs(Path(inputs), signature)
+    return inputs
 
 
 def _measure(

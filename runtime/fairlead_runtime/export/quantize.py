@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import numpy as np
 from fairlead_runtime.export.accuracy import Accuracy, accuracy
 from fairlead_runtime.export.parity import difference
 from fairlead_runtime.export.placing import EXTRA, ONE_FILE_BYTES, place
+from fairlead_runtime.export.weights import size_in_all, weights_beside
 from fairlead_runtime.protocol.errors import InferenceError
 from fairlead_runtime.protocol.types import Array
 from fairlead_runtime.workbench.datafiles import Labelled, read_inputs, read_labelled
@@ -34,7 +36,7 @@ class Side:
     """The model before or after.
 
     Attributes:
-        size_bytes: Of the file.
+        size_bytes: Of the file, weights beside it included.
         latency: Of one row, or of the batch size that the model takes.
         accuracy: On the labelled rows; None without them.
     """
@@ -66,12 +68,12 @@ class Quantized:
 
 
 def quantize(
-    model: Path | str,
-    target: Path | str,
+    model: str | os.PathLike[str],
+    target: str | os.PathLike[str],
     *,
     mode: Mode = "dynamic",
-    calibration: Path | Mapping[str, Array] | None = None,
-    labelled: Path | Labelled | None = None,
+    calibration: str | os.PathLike[str] | Mapping[str, Array] | None = None,
+    labelled: str | os.PathLike[str] | Labelled | None = None,
     label: str = "label",
     max_accuracy_loss: float = 0.01,
     min_accuracy: float | None = None,
@@ -86,7 +88,7 @@ def quantize(
         target: Where the new model goes.
         mode: `dynamic` quantises weights, `static` activations too and needs calibration data.
         calibration: Rows as the model sees them in use: a .npz or .csv file, or arrays by name.
-        labelled: Rows with their true labels, to measure accuracy.
+        labelled: Rows with their true labels, to measure accuracy: a .npz or .csv file, or arrays.
         label: Column or array of the labels.
         max_accuracy_loss: Most accuracy that may be lost, as a share of the rows.
         min_accuracy: Least accuracy of the new model, as a share of the rows.
@@ -106,11 +108,11 @@ def quantize(
         raise ToolError("NoLabelledData", "a minimum accuracy needs rows with labels to measure it")
     engine = open_model(source, threads=threads)
     rows = calibration
-    if isinstance(rows, Path):
-        rows = read_inputs(rows, engine.signature, label=label)
+    if isinstance(rows, str | os.PathLike):
+        rows = read_inputs(Path(rows), engine.signature, label=label)
     marked = labelled
-    if isinstance(marked, Path):
-        marked = read_labelled(marked, engine.signature, label=label)
+    if isinstance(marked, str | os.PathLike):
+        marked = read_labelled(Path(marked), engine.signature, label=label)
     known: Mapping[str, Array] = marked.inputs if marked else rows or {}
     if not known:
         known = made_up(engine.signature, rows=fixed_batch(engine.signature) or 64)
@@ -178,14 +180,17 @@ def _prepared(source: Path, folder: Path) -> tuple[Path, bool]:
     Returns:
         The file, and whether weights must stand beside it.
     """
+    import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    prepared = folder / "prepared.onnx"
+    prepared, whole = folder / "prepared.onnx", source
+    large = size_in_all(source) > ONE_FILE_BYTES
+    if not large and weights_beside(source):
+        # Made in a folder of onnxruntime's own, the next file would look there for the weights.
+        whole = folder / "whole.onnx"
+        onnx.save(onnx.load(str(source)), str(whole))
     # The symbolic pass needs sympy and gives nothing here that onnx's own inference does not.
-    weights = source.with_name(source.name + ".data")
-    size = source.stat().st_size + (weights.stat().st_size if weights.is_file() else 0)
-    large = size > ONE_FILE_BYTES
-    quant_pre_process(source, prepared, skip_symbolic_shape=True, save_as_external_data=large)
+    quant_pre_process(whole, prepared, skip_symbolic_shape=True, save_as_external_data=large)
     return prepared, large
 
 
@@ -218,7 +223,7 @@ def _side(
         taken = repeat(lambda: engine.run(batch, None), runs=_RUNS, seconds=_SECONDS, least=5)
         right = accuracy(engine, marked) if marked else None
     return Side(
-        size_bytes=path.stat().st_size,
+        size_bytes=size_in_all(path),
         latency=summarise(taken),
         accuracy=right,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class Exported:
 
 def export(
     source: Any,  # noqa: ANN401 - a torch.nn.Module: torch is imported lazily
-    target: Path | str,
+    target: str | os.PathLike[str],
     *,
     inputs: Sequence[Input] | Sequence[int],
     entry: str | Callable[[], Any] | None = None,

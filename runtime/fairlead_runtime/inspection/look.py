@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ class Inspection:
     notes: tuple[str, ...]
 
 
-def inspect(model: Path | str) -> Inspection:
+def inspect(model: str | os.PathLike[str]) -> Inspection:
     """Look into a model.
 
     Args:

@@ -44,11 +44,11 @@ class Profiled:
 
 
 def profile(
-    model: Path | str,
-    data: Path | str,
+    model: str | os.PathLike[str],
+    data: str | os.PathLike[str],
     *,
-    output: Path | str | None = None,
-    bins: Path | str | None = None,
+    output: str | os.PathLike[str] | None = None,
+    bins: str | os.PathLike[str] | None = None,
     label: str = "label",
     memory_bytes: int = MEMORY_BYTES,
     threads: int | None = None,
@@ -97,7 +97,7 @@ def profile(
     return Profiled(path=target, profile=made)
 
 
-def _read(path: Path | str | None) -> Profile | None:
+def _read(path: str | os.PathLike[str] | None) -> Profile | None:
     if path is None:
         return None
     try:

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from fairlead_runtime.profiling.arrow import as_numpy, number, parsed
 from fairlead_runtime.protocol.types import Array
 from fairlead_runtime.workbench.errors import ToolError
 from fairlead_runtime.workbench.opening import needs
 
 Columns = list[Array]
 Reader = Callable[[Sequence[str], set[str], int], Iterator[tuple[Columns, float]]]
-_MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +58,16 @@ def _csv(path: Path) -> Table:
 
     def read(wanted: Sequence[str], texts: set[str], rows: int) -> Iterator[tuple[Columns, float]]:
         places = [columns.index(name) for name in wanted]
-        size, seen, number = max(path.stat().st_size, 1), 0, 0
+        size, seen, count = max(path.stat().st_size, 1), 0, 0
         try:
+            _check_once(columns, wanted)
             with path.open(newline="", encoding="utf-8-sig") as file:
                 filled = (row for row in csv.reader(file) if row)
                 if named:
                     next(filled)
                 while part := list(itertools.islice(filled, rows)):
-                    _check_widths(part, len(columns), number + 1 + named)
-                    number += len(part)
+                    _check_widths(part, len(columns), count + 1 + named)
+                    count += len(part)
                     seen += sum(map(len, itertools.chain.from_iterable(part)))
                     seen += len(part) * len(columns)
                     found = [
@@ -87,27 +88,21 @@ def _check_widths(rows: list[list[str]], width: int, first: int) -> None:
 
 
 def _column(cells: list[str], *, text: bool, name: str) -> Array:
-    if text:
-        return np.array(cells, dtype=object)
-    try:
-        return np.array(cells, dtype=np.float64)
-    except ValueError:
-        try:
-            return np.array([_value(cell) for cell in cells])
-        except ValueError as error:
-            raise ValueError(f"column {name!r}: {error}") from None
-
-
-def _value(cell: str) -> float:
-    return np.nan if cell.strip().lower() in _MISSING else float(cell)
+    return np.array(cells, dtype=object) if text else parsed(cells, name=name)
 
 
 def _number(cell: str) -> bool:
     try:
-        _value(cell)
+        number(cell)
     except ValueError:
         return False
     return True
+
+
+def _check_once(columns: list[str], wanted: Sequence[str]) -> None:
+    twice = next((name for name in wanted if columns.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"several columns are called {twice!r}: rename them")
 
 
 def _parquet(path: Path) -> Table:
@@ -116,34 +111,23 @@ def _parquet(path: Path) -> Table:
     )
     try:
         columns = [str(name) for name in parquet.ParquetFile(path).schema_arrow.names]
-    except (OSError, ValueError) as error:  # pyarrow's own errors are of these
+    except (OSError, ValueError, NotImplementedError) as error:
         raise ToolError("UnreadableFile", f"{path} cannot be read: {error}") from error
 
     def read(wanted: Sequence[str], texts: set[str], rows: int) -> Iterator[tuple[Columns, float]]:
         seen = 0
         try:
+            _check_once(columns, wanted)
             with parquet.ParquetFile(path) as file:
                 total = max(file.metadata.num_rows, 1)
                 for batch in file.iter_batches(batch_size=rows, columns=list(wanted)):
                     seen += batch.num_rows
                     found = [
-                        _arrow(batch.column(batch.schema.get_field_index(name)), name in texts)
+                        as_numpy(batch.column(name), text=name in texts, name=name)
                         for name in wanted
                     ]
                     yield found, seen / total
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, NotImplementedError) as error:  # pyarrow's own are of these
             raise ToolError("UnreadableFile", f"{path} cannot be read: {error}") from error
 
     return Table(columns, named=True, read=read)
-
-
-def _arrow(column: Any, text: bool) -> Array:  # noqa: ANN401, FBT001 - pyarrow has no types
-    """Return a column as numpy has it: nulls are NaN, lists are rows of a matrix."""
-    values = column.to_numpy(zero_copy_only=False)
-    if text:
-        return np.array(["" if each is None else str(each) for each in values], dtype=object)
-    if values.dtype == object:
-        if len(values) and isinstance(values[0], np.ndarray):
-            return np.stack(list(values))
-        return np.array([np.nan if each is None else float(each) for each in values])
-    return np.asarray(values)

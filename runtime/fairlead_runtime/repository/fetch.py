@@ -52,16 +52,16 @@ class Fetched:
 
 def fetch(
     uri: str,
-    directory: Path,
+    directory: str | os.PathLike[str],
     *,
     max_size_mib: int = 2048,
     pinned: str | None = None,
     resolved: str | None = None,
-    source_dir: Path | None = None,
-    secret_dir: Path | None = None,
+    source_dir: str | os.PathLike[str] | None = None,
+    secret_dir: str | os.PathLike[str] | None = None,
     private_redirects: bool = True,
     profile_uri: str | None = None,
-    profile_source_dir: Path | None = None,
+    profile_source_dir: str | os.PathLike[str] | None = None,
     patience: transfer.Patience | None = None,
     progress: transfer.Progress | None = None,
 ) -> Fetched:
@@ -88,16 +88,17 @@ def fetch(
     Raises:
         FetchError: The model could not be fetched, or is not the one that it should be.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with _alone(directory):
-        for left_by_a_kill in directory.glob(f"{_SCRATCH}*"):
+    target = Path(directory)
+    target.mkdir(parents=True, exist_ok=True)
+    with _alone(target):
+        for left_by_a_kill in target.glob(f"{_SCRATCH}*"):
             shutil.rmtree(left_by_a_kill)
-        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=directory))
+        scratch = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=target))
         try:
             wish = Wish(
                 limit_bytes=max_size_mib << 20,
-                source_dir=source_dir,
-                secret_dir=secret_dir,
+                source_dir=_path(source_dir),
+                secret_dir=_path(secret_dir),
                 private_redirects=private_redirects,
                 patience=patience or transfer.Patience(),
                 progress=progress or transfer.logged(),
@@ -106,14 +107,19 @@ def fetch(
             digest = digest_of(scratch / MODEL_FILE)
             _check(scratch / MODEL_FILE, digest, pinned, resolved)
             if profile_uri:
-                bring_profile(profile_uri, scratch, replace(wish, source_dir=profile_source_dir))
+                mounted = _path(profile_source_dir)
+                bring_profile(profile_uri, scratch, replace(wish, source_dir=mounted))
             elif alone:
                 bring_profile_beside(uri, scratch, wish)
-            _place(scratch, directory)
+            _place(scratch, target)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-    path = directory / MODEL_FILE
+    path = target / MODEL_FILE
     return Fetched(digest=digest, size_bytes=path.stat().st_size, path=path)
+
+
+def _path(given: str | os.PathLike[str] | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 @contextlib.contextmanager

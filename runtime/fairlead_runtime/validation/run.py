@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,10 +24,10 @@ _EXAMPLES = ("examples.npz", "examples.json")
 
 
 def validate(
-    model: Path | str,
+    model: str | os.PathLike[str],
     *,
-    signature: Signature | Path | None = None,
-    examples: Path | None = None,
+    signature: Signature | str | os.PathLike[str] | None = None,
+    examples: str | os.PathLike[str] | None = None,
     tolerance_milli: int = 1,
     max_latency_ms: int | None = None,
     max_non_finite_milli: int = 0,
@@ -61,14 +62,17 @@ def validate(
         ToolError: The surroundings are at fault: a file is missing, memory is short.
     """
     path = model_file(model)
-    given = read_signature(signature) if isinstance(signature, Path) else signature
-    if examples is None and Path(model).is_dir():
+    given = signature
+    if isinstance(given, str | os.PathLike):
+        given = read_signature(Path(given))
+    golden = None if examples is None else Path(examples)
+    if golden is None and Path(model).is_dir():
         beside = (path.with_name(name) for name in _EXAMPLES)
-        examples = next((each for each in beside if each.is_file()), None)
+        golden = next((each for each in beside if each.is_file()), None)
     used = threads or cpu_limit()
     facts = measure(
         path,
-        examples=examples,
+        examples=golden,
         tolerance_milli=tolerance_milli,
         threads=used,
         asked=Asked(provider),

@@ -170,11 +170,12 @@ def _npz(path: Path) -> dict[str, Array]:
 
 
 def _csv(path: Path, label: str) -> dict[str, Array]:
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         table = [row for row in csv.reader(file) if row]
     if not table:
         raise ValueError("it is empty")
     header = None if all(_number(cell) for cell in table[0]) else table.pop(0)
+    header = header and [cell.strip() for cell in header]
     width = len(header or table[0])
     for number, row in enumerate(table, 2 if header else 1):
         if len(row) != width:

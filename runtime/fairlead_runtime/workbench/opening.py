@@ -16,7 +16,7 @@ from fairlead_runtime.workbench.errors import ToolError
 _NO_MEMORY = ("bad_alloc", "Failed to allocate memory", "out of memory")
 
 
-def model_file(model: Path | str) -> Path:
+def model_file(model: str | os.PathLike[str]) -> Path:
     """Return the file of a model that is a file, or a folder with `model.onnx`.
 
     Raises:
@@ -33,7 +33,7 @@ def model_file(model: Path | str) -> Path:
 
 
 def open_model(
-    model: Path | str,
+    model: str | os.PathLike[str],
     *,
     threads: int | None = None,
     asked: Asked = Asked.CPU,

@@ -44,6 +44,7 @@ def test_an_unknown_component_is_named_with_the_known_ones() -> None:
 
 def test_what_only_some_tests_or_machines_need_is_not_built_by_default() -> None:
     assert set(build.COMPONENTS) - set(build.DEFAULT) == {
+        "fake-gcs-server",
         "gitops",
         "h2spec",
         "kind",

@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from fairlead_runtime.protocol.types import Array, Signature, TensorSpec
-from fairlead_runtime.workbench.datafiles import read_examples, read_inputs, read_labelled
+from fairlead_runtime.workbench.datafiles import (
+    read_arrays,
+    read_examples,
+    read_inputs,
+    read_labelled,
+)
 from fairlead_runtime.workbench.errors import DataMismatchError, ToolError
 
 
@@ -161,3 +166,15 @@ def test_pickles_are_not_opened(tmp_path: Path) -> None:
     file = npz(tmp_path / "d.npz", x=np.array([{"a": 1}], dtype=object))
     with pytest.raises(ToolError, match="allow_pickle"):
         read_inputs(file, ONE)
+
+
+@pytest.mark.parametrize("header", ["", "label ,a,b\n"], ids=["no-header", "header"])
+def test_the_mark_that_spreadsheets_write_first_is_no_part_of_a_csv(
+    tmp_path: Path, header: str
+) -> None:
+    """With it the first row of numbers was taken for a header, and a label for a feature."""
+    (tmp_path / "rows.csv").write_text(f"{header}0,1,2\n1,3,4\n", encoding="utf-8-sig")
+    found = read_arrays(tmp_path / "rows.csv")
+    rows = [[1, 2], [3, 4]] if header else [[0, 1, 2], [1, 3, 4]]
+    assert found[""].tolist() == rows
+    assert ("label" in found) == bool(header)
