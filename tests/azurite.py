@@ -10,7 +10,9 @@ import base64
 import email.utils
 import hashlib
 import hmac
+import os
 import re
+import secrets
 import shutil
 import subprocess
 import tempfile
@@ -22,9 +24,8 @@ import httpx
 from cluster.controlplane import die_with_parent, free_ports
 from cluster.paths import cache_dir, forget, locked, log
 
-ACCOUNT = "devstoreaccount1"
-KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-"""Azurite's own, as its documentation publishes them."""
+ACCOUNT = "fairlead"
+KEY = base64.b64encode(secrets.token_bytes(64)).decode()
 _PINS = Path(__file__).parent / "npm" / "azurite"
 _NODE = 20
 
@@ -53,6 +54,7 @@ class Azurite:
                 ["node", str(program), "--blobHost", "127.0.0.1", "--blobPort", str(self.port),
                  "--inMemoryPersistence", "--disableTelemetry"],
                 cwd=folder, stdout=log_file, stderr=log_file,
+                env={**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"},
                 preexec_fn=die_with_parent,  # noqa: PLW1509 - it only sets a flag
             )  # fmt: skip
         deadline = time.monotonic() + 60
@@ -115,7 +117,7 @@ class Azurite:
 
 def _installed() -> Path:
     """Install it once by its lock file, without anybody's scripts; return its folder."""
-    files = [_PINS / "package.json", _PINS / "package-lock.json"]
+    files = [_PINS / "package.json", _PINS / "npm-shrinkwrap.json"]
     key = hashlib.sha256(b"".join(each.read_bytes() for each in files)).hexdigest()[:12]
     target = cache_dir() / "npm" / f"azurite-{key}"
     with locked(cache_dir() / "locks" / "npm-azurite", "it is installing Azurite"):
