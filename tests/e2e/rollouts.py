@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,23 +126,13 @@ class Deployment:
                 process.wait(10)
 
 
-def told(watch: Path) -> list[tuple[str, str]]:
-    """Return what `kubectl get -w` showed in STEP and REASON, each pair once where it repeats."""
-    head, *lines = watch.read_text().splitlines()
-    begins = [(name, head.index(name)) for name in ("STEP", "REPLICAS", "REASON", "AGE")]
-    found: list[tuple[str, str]] = []
-    for line in lines:
-        cells = [line[a:b].strip() for (_, a), (_, b) in itertools.pairwise(begins)]
-        pair = (cells[0], cells[2])
-        if not found or found[-1] != pair:
-            found.append(pair)
-    return found
-
-
-def in_order(wanted: Sequence[tuple[str, str]], found: Sequence[tuple[str, str]]) -> bool:
-    """Whether all that is wanted was found in this order, whatever was between."""
-    left = iter(found)
-    return all(each in left for each in wanted)
+def told(watch: Path, *wanted: tuple[str, str]) -> bool:
+    """Whether `kubectl get -w` showed each STEP and REASON in this order, whatever was between."""
+    lines = iter(watch.read_text().splitlines())  # cells that grow push the others aside
+    return all(
+        any(line.split()[-2] == reason and f" {step} " in line for line in lines)
+        for step, reason in wanted
+    )
 
 
 def failures(answers: list[Any]) -> list[Any]:
