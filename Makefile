@@ -158,9 +158,10 @@ bench-runtime: $(STAMP) $(PEER_STAMPS)  ## The runtime beside its peers, on loop
 bench-statistics: $(STAMP)  ## A thousand looks at Experiments with and without a difference
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.statistics
 
+BENCH_ROLLOUT ?= --docs docs/benchmarks.md
 .PHONY: bench-rollout
 bench-rollout: $(STAMP)  ## Thousands of rollouts on synthetic traffic, beside fixed thresholds (ten minutes)
-	PYTHONPATH=operator:runtime:. $(PY) -m bench.rollout
+	PYTHONPATH=operator:runtime:. $(PY) -m bench.rollout $(BENCH_ROLLOUT)
 
 .PHONY: bench-router
 bench-router: $(STAMP)  ## What a router adds to the runtime alone, on loopback (needs wrk)
