@@ -151,7 +151,7 @@ $(PEER_STAMPS): $(VENVS)/peer-%/.stamp: bench/runtime/peers/%.txt
 
 BENCH_RUNTIME ?= --docs docs/benchmarks.md
 .PHONY: bench-runtime
-bench-runtime: $(STAMP) $(PEER_STAMPS)  ## The runtime beside its peers, on loopback (needs wrk; 20 minutes)
+bench-runtime: $(STAMP) $(PEER_STAMPS)  ## The runtime beside its peers, on loopback (needs wrk; 23 minutes)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.runtime --peers $(VENVS) $(BENCH_RUNTIME)
 
 .PHONY: bench-statistics
