@@ -160,7 +160,7 @@ bench-statistics: $(STAMP)  ## A thousand looks at Experiments with and without 
 
 BENCH_ROLLOUT ?= --docs docs/benchmarks.md
 .PHONY: bench-rollout
-bench-rollout: $(STAMP)  ## Thousands of rollouts on synthetic traffic, beside fixed thresholds (ten minutes)
+bench-rollout: $(STAMP)  ## Thousands of rollouts on synthetic traffic, beside fixed thresholds (five minutes on two quiet cores)
 	PYTHONPATH=operator:runtime:. $(PY) -m bench.rollout $(BENCH_ROLLOUT)
 
 .PHONY: bench-router
