@@ -1,9 +1,14 @@
 """What counting drift costs: for each row, in memory, and in a server's throughput.
 
-    python -m bench.drift.serving [--seconds 3] [--repetitions 7]
+    python -m bench.drift.serving [--seconds 1] [--blocks 30]
 
 Two servers of the same model stand side by side and are loaded in turns, one of them with a
-profile. Absolute figures say something about the machine; the ratios about drift.
+profile: off, on, on, off, in short rounds, of which neighbours make a pair. Absolute figures say
+something about the machine; the ratios of a pair about drift. Rounds in which others had much of
+the machine are left out, by a rule that does not look at what they gave.
+
+What the profile costs is at most overstated: what counting may take is saved up while the other
+server is loaded.
 """
 
 from __future__ import annotations
@@ -11,17 +16,18 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import itertools
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from bench.runtime import models
+from bench import quiet
+from bench.pairs import CONFIDENCE, median_interval
+from bench.runtime import models, profiles
 from bench.runtime.bodies import Kind, body
 from bench.runtime.load import Load, press, script
 from bench.runtime.servers import Running, fairlead, running
@@ -35,13 +41,48 @@ from fairlead_runtime.protocol.types import Signature, TensorSpec
 # name, connections, rows a request (0: one, without a list around it)
 LOADS = {"rows64": (8, 64), "single": (8, 0)}
 WIDTH = models.SMALL[0]
+MOST_PERCENT = 3.0
+"""What counting drift may cost."""
+SIDES = ("off", "on")
+_WARM_UP_S = 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """One round of load, and what others had of the machine during it."""
+
+    load: Load
+    shares: quiet.Shares
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two rounds that were neighbours in time, without and with a profile."""
+
+    off: Round
+    on: Round
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it counts."""
+        return self.off.shares.quiet and self.on.shares.quiet
+
+    @property
+    def throughput_lost_percent(self) -> float:
+        """What the profile costs of the requests a second."""
+        return (1 - self.on.load.rps / self.off.load.rps) * 100
+
+    @property
+    def cpu_per_request_added_percent(self) -> float:
+        """What it adds to the server's CPU time of a request, all threads."""
+        return (self.on.load.cpu_us / self.off.load.cpu_us - 1) * 100
 
 
 def main() -> int:
     """Run it and print `name: value` lines."""
     parser = argparse.ArgumentParser(prog="bench.drift.serving", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=3, help="of each round of load")
-    parser.add_argument("--repetitions", type=int, default=7)
+    parser.add_argument("--seconds", type=int, default=1, help="of each round of load")
+    parser.add_argument("--blocks", type=int, default=30, help="of four rounds, for each load")
     args = parser.parse_args()
     for features in (20, 200):
         _counting(features)
@@ -89,14 +130,9 @@ def _profile(features: int) -> Profile:
 
 def _serving(folder: Path, args: argparse.Namespace) -> None:
     model = models.mlp(folder / "model.onnx", models.SMALL)
-    data, profile = folder / "rows.npz", folder / "made.json"
-    np.savez(data, x=np.random.default_rng(2).uniform(-0.5, 0.5, (10_000, WIDTH)))
-    command = [sys.executable, "-m", "fairlead_runtime.cli", "profile", "--model", str(model)]
-    subprocess.run(
-        [*command, "--data", str(data), "--output", str(profile)], check=True, capture_output=True
-    )
+    profile = profiles.made(model, WIDTH, folder)
     with contextlib.ExitStack() as stack:
-        servers = [
+        off, on = (
             stack.enter_context(
                 running(
                     dataclasses.replace(fairlead(model, extra=("--profile", flag)), name=name),
@@ -105,38 +141,58 @@ def _serving(folder: Path, args: argparse.Namespace) -> None:
                 )
             )
             for name, flag in (("off", "off"), ("on", str(profile)))
-        ]
+        )
         print(f"# a model of {WIDTH} inputs; counting may take {CPU_SHARE:.0%} of one core")
+        print(
+            f"# a round counts where others had at most {quiet.MOST_OTHERS:.0%} of all cores and "
+            f"the hypervisor took at most {quiet.MOST_STOLEN:.0%}"
+        )
         for name, (connections, rows) in LOADS.items():
             lua = script(folder / f"{name}.lua", body(Kind.SIMPLE, WIDTH, rows))
-            _compare(name, servers, lua, connections, args)
+            for server in (off, on):  # the reserve for bursts is no steady state
+                _round(server, lua, connections, _WARM_UP_S)
+            pairs = []
+            for block in range(args.blocks):
+                print(f"# {name}: block {block + 1} of {args.blocks}", file=sys.stderr)
+                # A drift of the machine's speed weighs on both servers alike.
+                made = [_round(each, lua, connections, args.seconds) for each in (off, on, on, off)]
+                pairs += [Pair(off=made[0], on=made[1]), Pair(off=made[3], on=made[2])]
+            print("\n".join(report(name, pairs)))
 
 
-def _compare(
-    name: str, servers: list[Running], lua: Path, connections: int, args: argparse.Namespace
-) -> None:
-    def pressed(server: Running, seconds: int = args.seconds) -> Load:
-        path = server.how.paths[Kind.SIMPLE]
-        return press(server, lua, path, connections=connections, seconds=seconds)
+def _round(server: Running, lua: Path, connections: int, seconds: int) -> Round:
+    path = server.how.paths[Kind.SIMPLE]
+    before, mine, its = quiet.clocks(), quiet.own_s(), server.cpu_s()
+    load = press(server, lua, path, connections=connections, seconds=seconds)
+    mine_s = quiet.own_s() - mine + server.cpu_s() - its
+    return Round(load=load, shares=quiet.shares(before, quiet.clocks(), mine_s))
 
-    for server in servers:  # the reserve for bursts is no steady state
-        pressed(server, 8)
-    results: list[list[Load]] = []
-    for repetition in range(args.repetitions):
-        turn = servers if repetition % 2 else servers[::-1]
-        loads = {server.name: pressed(server) for server in turn}
-        results.append([loads[server.name] for server in servers])
-    lost = [(1 - on.rps / off.rps) * 100 for off, on in results]
-    cpu = [(on.cpu_us / off.cpu_us - 1) * 100 for off, on in results]
-    for label, values in (("throughput_lost_percent", lost), ("cpu_added_percent", cpu)):
-        print(f"{name}_{label}: {statistics.median(values):.2f}")
-        print(f"# {min(values):.2f} to {max(values):.2f} in {len(values)} pairs")
-    off, on = (statistics.median(load.rps for load in each) for each in zip(*results, strict=True))
-    print(f"# requests a second without and with: {off:.0f}, {on:.0f}")
-    spread = [
-        abs(first[0].rps / second[0].rps - 1) * 100 for first, second in itertools.pairwise(results)
-    ]
-    print(f"# one round without drift differs from the next by {statistics.median(spread):.1f} %")
+
+def report(name: str, pairs: Sequence[Pair]) -> Iterator[str]:
+    """Yield what pairs of rounds say, as `name: value` lines."""
+    calm = [pair for pair in pairs if pair.quiet]
+    yield f"{name}_quiet_pairs: {len(calm)}"
+    yield f"# of {len(pairs)}"
+    for label in ("throughput_lost_percent", "cpu_per_request_added_percent"):
+        found = median_interval([getattr(pair, label) for pair in calm])
+        whole = median_interval([getattr(pair, label) for pair in pairs])
+        yield f"{name}_{label}: {found.median:.2f}"
+        yield f"{name}_{label}_low: {found.low:.2f}"
+        yield f"{name}_{label}_high: {found.high:.2f}"
+        yield f"{name}_{label}_verdict: {found.verdict(MOST_PERCENT)}"
+        yield (
+            f"# aim: at most {MOST_PERCENT:g}; the interval holds the median with "
+            f"{CONFIDENCE:.0%}; of all pairs, loud ones too: "
+            f"{whole.median:.2f} ({whole.low:.2f} to {whole.high:.2f})"
+        )
+    rates = [statistics.median(getattr(pair, side).load.rps for pair in pairs) for side in SIDES]
+    yield f"# requests a second without and with: {rates[0]:.0f}, {rates[1]:.0f}"
+    rounds = [getattr(pair, side) for pair in pairs for side in SIDES]
+    others, stolen = (
+        statistics.median(getattr(each.shares, what) for each in rounds)
+        for what in ("others", "stolen")
+    )
+    yield f"# others had {others:.1%} of all cores, the hypervisor took {stolen:.1%} (medians)"
 
 
 if __name__ == "__main__":

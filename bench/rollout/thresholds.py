@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.rollout.synthetic import Integers, Tally, edges
-from bench.rollout.world import CONFIRM_S, SETTLE_S, Case, Result
+from bench.rollout.world import CONFIRM_S, SETTLE_S, Case, Result, promoted_loses
 
 _MIN_SUCCESS = 0.99
 _INTERVAL_S = 60
@@ -75,9 +75,17 @@ def play(case: Case, rules: Rules, seed: int) -> Result:
             bad = _bad(tally, case.limit_ms, rules)
             failed += bad
             if failed >= rules.failures:
-                return Result(outcome="GateFailed", minutes=seconds / 60, lost=lost)
+                return Result(
+                    outcome="GateFailed", minutes=seconds / 60, lost=lost, ended="GateFailed"
+                )
             left -= not (bad and rules.waits)
-    return Result(outcome="Promoted", minutes=seconds / 60, lost=lost)
+    return Result(
+        outcome="Promoted",
+        minutes=seconds / 60,
+        lost=lost,
+        ended="Promoted",
+        lost_after=promoted_loses(case, seconds, generator),
+    )
 
 
 def _bad(tally: Tally, limit_ms: int, rules: Rules) -> bool:

@@ -8,17 +8,16 @@ Absolute figures say something about the machine; the ratios say something about
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import json
 import os
-import platform
 import statistics
 import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.runtime import report
+from bench import pages
+from bench.runtime import refused, report
 from bench.runtime import sweep as sweeping
 from bench.runtime.load import need_wrk
 from bench.runtime.measure import Peers, Results, measure
@@ -44,23 +43,27 @@ def main() -> int:
         folder, peers = Path(name), _peers(args.peers)
         results = measure(wanted, peers, folder, seconds=args.seconds, repetitions=args.repetitions)
         points: list[sweeping.Point] = []
+        turned_away: list[refused.Refused] = []
         if not args.no_sweep:
-            points = sweeping.sweep(
-                folder, seconds=args.seconds, repetitions=min(3, args.repetitions), max_queue=None
-            )
-        bars = report.bars(results)
+            few = min(3, args.repetitions)
+            points = sweeping.sweep(folder, seconds=args.seconds, repetitions=few)
+            turned_away = refused.measure(folder, seconds=args.seconds, repetitions=few)
+        bars = report.bars(results) + sweeping.bars(points)
         parts = {
             "Servers": report.table(wanted, results),
             "Memory and start": report.standing(results),
             "Bars": report.bar_lines(bars),
             "Past saturation": sweeping.table(points) if points else [],
+            "Refused": refused.table(turned_away) if turned_away else [],
         }
         lines = [f"\n## {title}\n\n" + "\n".join(text) for title, text in parts.items() if text]
         print("\n".join(lines))
         if args.docs is not None:
-            _write(args.docs, lines, before)
+            said = pages.machine(before)
+            pages.write(args.docs, "bench-runtime", [said, *lines])
             _plot(args.docs.parent / "images" / "bench-runtime.svg", wanted, results, peers, folder)
-    figures = report.figures(wanted, results) | (sweeping.kept(points) if points else {})
+    figures = report.figures(wanted, results) | sweeping.kept(points)
+    figures |= refused.figures(turned_away)
     figures["bars_missed"] = sum(bar.missed for bar in bars)
     for name, value in figures.items():
         print(f"{name}: {value:.4g}")
@@ -73,19 +76,6 @@ def _peers(folder: Path | None) -> Peers:
     found = {each: folder / f"peer-{each}" / "bin" / "python" for each in ("mlserver", "kserve")}
     found["fast"] = folder / "peer-fast" / "bin" / "python"
     return Peers(**{name: str(path) for name, path in found.items() if path.exists()})
-
-
-def _write(target: Path, lines: Sequence[str], load_before: float) -> None:
-    """Write the tables between the markers of a page, all else kept."""
-    begin, end = "<!-- bench-runtime -->", "<!-- /bench-runtime -->"
-    page = target.read_text()
-    head, _, rest = page.partition(begin)
-    _, _, tail = rest.partition(end)
-    said = (
-        f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, {os.cpu_count()} x {platform.machine()} cores, "
-        f"Python {platform.python_version()}, load average {load_before:.1f} before the run."
-    )
-    target.write_text("\n".join([f"{head}{begin}\n\n{said}", *lines, "", f"{end}{tail}"]))
 
 
 def _plot(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import re
 import sys
 import time
 from collections import defaultdict
@@ -13,16 +15,18 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 
-from bench.runtime import models
+from bench.runtime import models, profiles
 from bench.runtime.bodies import all_kinds, body
 from bench.runtime.calls import call
 from bench.runtime.load import Load, press, script
 from bench.runtime.scenarios import Scenario
 from bench.runtime.servers import (
+    FULL,
     How,
     Running,
     fairlead,
     fastapi,
+    full,
     kserve,
     mlserver,
     mosec,
@@ -50,12 +54,14 @@ class Results:
         pss_mb: Memory after the load, by model and server.
         ready_s: Start to first answer, each repetition, by model and server.
         alone: Rows a second of onnxruntime without a server, by model and batch, each repetition.
+        logged: Share of the answers that are in the prediction log of `fairlead-full`.
     """
 
     loads: dict[tuple[str, str], list[Load]] = field(default_factory=lambda: defaultdict(list))
     pss_mb: dict[tuple[str, str], float] = field(default_factory=dict)
     ready_s: dict[tuple[str, str], list[float]] = field(default_factory=lambda: defaultdict(list))
     alone: dict[tuple[str, int], list[float]] = field(default_factory=lambda: defaultdict(list))
+    logged: float | None = None
 
 
 def servers(model: Path, peers: Peers) -> list[How]:
@@ -79,7 +85,11 @@ def measure(
     for sizes in dict.fromkeys(each.sizes for each in wanted):
         mine = [each for each in wanted if each.sizes == sizes]
         path = models.mlp(folder / f"{mine[0].model}.onnx", sizes)
-        _of_model(path, mine, servers(path, peers), results, seconds, repetitions)
+        hows = servers(path, peers)
+        if any(each.full for each in mine):
+            profile = profiles.made(path, sizes[0], folder)
+            hows.insert(1, full(path, profile, folder / "predictions.log"))
+        _of_model(path, mine, hows, results, seconds, repetitions)
     return results
 
 
@@ -117,10 +127,14 @@ def _of_model(
                         results.loads[scenario.name, server.name].append(load)
         for server in up:
             results.pss_mb[model, server.name] = server.pss_mb()
+            if server.name == FULL:
+                results.logged = _logged(server)
 
 
 def speaks(how: How, scenario: Scenario) -> bool:
     """Whether a server takes part in a scenario."""
+    if how.name == FULL and not scenario.full:
+        return False
     if scenario.grpc:
         return how.grpc and how.name != "kserve-binary"
     if how.name.startswith("fairlead") and how.grpc:
@@ -138,6 +152,27 @@ def _round(server: Running, scenario: Scenario, folder: Path, seconds: int) -> L
     lua = script(folder / f"{scenario.name}-{kind}.lua", body(kind, width, rows))
     path = server.how.paths[kind]
     return press(server, lua, path, connections=scenario.connections, seconds=seconds)
+
+
+def _logged(server: Running) -> float:
+    """Return which share of its answers a server has logged, once it has written what waits."""
+    shares = [0.0]
+    for _ in range(20):
+        connection = http.client.HTTPConnection(server.host, server.port, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        logged = _metric(text, r"model_predictions_logged_total{.*}")
+        answered = _metric(text, r'model_predictions_total{.*status="success".*}')
+        shares.append(logged / max(1.0, answered))
+        if shares[-1] == shares[-2] > 0:
+            break
+        time.sleep(0.5)
+    return shares[-1]
+
+
+def _metric(text: str, pattern: str) -> float:
+    return sum(float(each) for each in re.findall(rf"^{pattern} (\S+)$", text, re.MULTILINE))
 
 
 def _alone(path: Path, width: int, batch: int, seconds: float) -> float:

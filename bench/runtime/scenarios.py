@@ -19,6 +19,7 @@ class Scenario:
         rows: Rows of a request; 0 is one row, in the simple kind without a list around it.
         kinds: Bodies, best first: a server gets the first one that it speaks.
         grpc: Whether it goes by gRPC instead.
+        full: Whether our server with prediction log and drift profile takes part.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Scenario:
     rows: int
     kinds: tuple[Kind, ...] = (Kind.SIMPLE, Kind.V2)
     grpc: bool = False
+    full: bool = False
 
     @property
     def model(self) -> str:
@@ -35,9 +37,9 @@ class Scenario:
 
 
 SCENARIOS = (
-    Scenario("small-c1", models.SMALL, 1, 0),
-    Scenario("small-c8", models.SMALL, 8, 0),
-    Scenario("small-c32", models.SMALL, 32, 0),
+    Scenario("small-c1", models.SMALL, 1, 0, full=True),
+    Scenario("small-c8", models.SMALL, 8, 0, full=True),
+    Scenario("small-c32", models.SMALL, 32, 0, full=True),
     Scenario("rows64-c8", models.SMALL, 8, 64),
     Scenario("rows64-binary-c8", models.SMALL, 8, 64, (Kind.BINARY,)),
     Scenario("medium-c32", models.MEDIUM, 32, 0),

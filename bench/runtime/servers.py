@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import http.client
 import os
 import subprocess
@@ -16,6 +17,8 @@ from bench.runtime.bodies import Body, Kind
 from cluster.controlplane import free_ports
 
 HERE = Path(__file__).parent
+FULL = "fairlead-full"
+"""Our server with a prediction log and a drift profile."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _V2 = "/v2/models/model/infer"
 
@@ -98,6 +101,12 @@ def fairlead(
     paths = {Kind.SIMPLE: "/predict", Kind.V2: _V2, Kind.BINARY: _V2}
     name = f"fairlead-{edge}" + ("-grpc" if grpc else "")
     return How(name, command, paths, grpc=grpc)
+
+
+def full(model: Path, profile: Path, log: Path) -> How:
+    """Return how to start our server with its prediction log, in a file, and drift counted."""
+    extra = ("--prediction-log", str(log), "--profile", str(profile))
+    return dataclasses.replace(fairlead(model, extra=extra), name=FULL)
 
 
 def bare() -> How:
