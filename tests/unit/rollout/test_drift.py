@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -93,6 +94,30 @@ def test_a_profile_that_cannot_be_used_is_said() -> None:
     found = drift.condition(view(refused="made with another model"), {})
     assert told(found) == ("Unknown", "ProfileUnusable")
     assert found["message"] == "made with another model"
+
+
+def test_an_alarm_stays_where_a_replica_refuses_its_profile() -> None:
+    refusing = replace(DRIFTED, refused="made with another model")
+    found, without = drift.condition(refusing, {}), drift.condition(DRIFTED, {})
+    assert told(found) == ("True", "Drifted")
+    assert found["message"] == (
+        without["message"] + "; not all replicas count: made with another model"
+    )
+    assert drift.word(found, refusing) == "age +1"
+    assert drift.notes(status(without), status(found)) == []
+    assert drift.condition(DRIFTED, found) == without
+
+
+def test_an_operator_that_starts_anew_keeps_an_alarm_over_a_refusal() -> None:
+    before = drift.condition(DRIFTED, {})
+    fresh = view(looks=0, refused="one")
+    found = drift.condition(fresh, before)
+    assert found["message"] == before["message"] + "; not all replicas count: one"
+    again = drift.condition(view(looks=1, refused="two"), found)
+    assert again["message"] == before["message"] + "; not all replicas count: two"
+    assert drift.condition(view(looks=1), again) == before
+    cleared = drift.condition(view(looks=DEFAULT.clear_after, refused="two"), again)
+    assert told(cleared) == ("Unknown", "ProfileUnusable")
 
 
 def status(condition: dict[str, Any] | None) -> dict[str, Any]:
