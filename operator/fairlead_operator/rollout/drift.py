@@ -43,7 +43,9 @@ def condition(view: DriftView, before: Mapping[str, Any]) -> dict[str, Any]:
     """Return the condition `Drifted`.
 
     An alarm stays where a replica refuses its profile: the others' counts have raised it, and a
-    refusal takes back none of them. An operator that starts anew has no memory of looks. What it finds in status stays until it has
+    refusal takes back none of them.
+
+    An operator that starts anew has no memory of looks. What it finds in status stays until it has
     taken as many as it takes to clear an alarm.
 
     Args:
