@@ -59,6 +59,7 @@ class _Known(Looked):
         quality: The last comparison with another revision.
         silent: Readings in a row of which nothing came.
         wanted: Its replicas at the last pass.
+        ready: Those that were ready.
         going: Whether pods of it are about to go.
     """
 
@@ -67,6 +68,7 @@ class _Known(Looked):
     quality: Quality | None = None
     silent: int = 0
     wanted: int = 0
+    ready: int = 0
     going: bool = False
 
     @property
@@ -87,7 +89,8 @@ class _Known(Looked):
 class DriftKeeper:
     """Remembers the drift of revisions; what it forgets with the process is counted again.
 
-    A revision whose pods have no inner port costs nothing, one without a profile a single reading.
+    A revision whose pods have no inner port costs nothing, one without a profile a single reading,
+    and another where more of its pods are ready than before.
     """
 
     def __init__(self, cluster: Cluster, read: ReadDrift | None) -> None:
@@ -112,10 +115,12 @@ class DriftKeeper:
         key = (str(snapshot.resource["metadata"]["uid"]), revision.hash)
         known = self._known.setdefault(key, _Known())
         known.used_at = now
-        if known.none:
+        wanted, ready = snapshot.replicas(revision)
+        fewer, more = wanted < known.wanted, ready > known.ready
+        known.wanted, known.ready = wanted, ready
+        if known.none and not more:
             return None
-        wanted = snapshot.replicas(revision)[0]
-        fewer, known.wanted = wanted < known.wanted, wanted
+        known.none = False  # a pod that has come may have found a profile beside the model
         if fewer:  # some are about to go, with what they have counted
             known.read_at = None
         if known.due(now, known.every_s):

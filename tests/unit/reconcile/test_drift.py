@@ -242,3 +242,28 @@ async def test_pods_are_read_too_after_the_clock_was_set_back() -> None:
     for seconds in (7200, 0, 1):
         await keeper.observe(judged(), STABLE, later(seconds))
     assert cluster.listed == 2
+
+
+async def test_a_pod_that_comes_later_may_have_the_profile_that_the_first_could_not_get() -> None:
+    found: list[Told] = [Told(pod="a", reason="NoProfile")]
+
+    async def told(_: Sequence[Target]) -> tuple[Told, ...]:
+        return tuple(found)
+
+    def with_ready(count: int) -> Snapshot:
+        snapshot = judged()
+        stable = dict(snapshot.children["Deployment", STABLE.child_name(snapshot.name)])
+        stable["status"] = {"readyReplicas": count}
+        snapshot = dataclasses.replace(snapshot, children=live(stable))
+        return snapshot
+
+    cluster = Pods()
+    keeper = DriftKeeper(cluster, told)
+    for minute in range(3):
+        assert await keeper.observe(with_ready(1), STABLE, later(60 * minute)) is None
+    assert cluster.listed == 1
+    found.append(Told(pod="b", report=_report()))
+    view = await keeper.observe(with_ready(2), STABLE, later(240))
+    assert view is not None
+    assert view.replicas == 1
+    assert keeper.wait_s(with_ready(2), STABLE, later(240)) == READ_EVERY_S

@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 
 from fairlead_operator.rollout import drift
+from fairlead_operator.rollout.decide import decide
 from fairlead_operator.rollout.drift import DriftView
+from fairlead_operator.rollout.status import compose
 from fairlead_operator.stats.drift import Judgement
 from fairlead_operator.stats.drift_rules import DEFAULT
 from fairlead_operator.stats.drift_watch import Streak, Watch
+from tests.builders import NOW, SETTLED, a_deployment, a_revision, a_snapshot, live
 
 
 def streak(name: str, psi: float = 0.5, since_s: float | None = None) -> Streak:
@@ -140,3 +143,20 @@ def test_no_event_where_nothing_has_changed() -> None:
     assert drift.notes(status(None), status(no)) == []
     assert drift.notes(status(yes), status(yes | {"message": "other numbers"})) == []
     assert drift.notes(status(no), status(None)) == []
+
+
+@pytest.mark.parametrize(("stable", "expected"), [(None, "True"), ("another", "Unknown")])
+def test_an_alarm_of_another_revision_is_not_inherited(stable: str | None, expected: str) -> None:
+    revision = a_revision(1)
+    children = live(a_deployment(revision))
+    snapshot = a_snapshot(revisions=(revision,), recognised=revision.hash, children=children)
+
+    def composed(before: dict[str, Any], seen: DriftView) -> dict[str, Any]:
+        found = replace(snapshot, resource={**snapshot.resource, "status": before})
+        return compose(found, decide(found, SETTLED, NOW), (), NOW, drift=seen)
+
+    before = composed({}, DRIFTED)
+    assert drift.present(before)["status"] == "True"
+    before["stableRevision"] = stable or before["stableRevision"]
+    after = composed(before, view(looks=0))
+    assert drift.present(after)["status"] == expected
