@@ -254,8 +254,7 @@ async def test_a_pod_that_comes_later_may_have_the_profile_that_the_first_could_
         snapshot = judged()
         stable = dict(snapshot.children["Deployment", STABLE.child_name(snapshot.name)])
         stable["status"] = {"readyReplicas": count}
-        snapshot = dataclasses.replace(snapshot, children=live(stable))
-        return snapshot
+        return dataclasses.replace(snapshot, children=live(stable))
 
     cluster = Pods()
     keeper = DriftKeeper(cluster, told)
