@@ -15,13 +15,19 @@ from monitoring.panels import to_json
 
 DASHBOARDS = "charts/fairlead/files/dashboards"
 RULES = "charts/fairlead/files/rules.yaml"
+LAPTOP = "monitoring/compose/rules.yaml"
 KEPT = "charts/fairlead/files/router-metrics.txt"
 PAGE = "docs/reference/metrics.md"
 
 
 def texts() -> dict[str, str]:
     """Return every generated file by its path from the root."""
-    found = {PAGE: page.text(), RULES: rules.text(), KEPT: envoy.KEPT + "\n"}
+    found = {
+        PAGE: page.text(),
+        RULES: rules.text(),
+        LAPTOP: rules.laptop_text(),
+        KEPT: envoy.KEPT + "\n",
+    }
     for dashboard in ALL:
         document = json.dumps(to_json(dashboard), indent=1)
         found[f"{DASHBOARDS}/{dashboard.name}.json"] = document + "\n"

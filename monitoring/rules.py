@@ -6,6 +6,8 @@ window says that it matters, a short one that it still goes on.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +26,13 @@ from monitoring.queries import (
 JSON = dict[str, Any]
 RUNBOOKS = "RUNBOOKS"
 """Stands in the file where the chart puts the address of docs/runbooks."""
+IN_THE_REPOSITORY = "docs/runbooks"
 WINDOWS = ("5m", "30m", "1h", "6h", "3d")
 ENOUGH_FAILED = 10
 """Failed requests below which no budget burns: one of three would be a third."""
 ENOUGH_ASKED = 100
 """Requests below which no quantile is taken seriously."""
+_OPERATORS = re.compile(r"\b(?:fairlead|envoy)_")
 _ON = f"on ({MODEL})"
 _TRIAL = "namespace, experiment"
 _RATIO = "namespace_model_deployment:model_prediction_faults:ratio_rate"
@@ -251,15 +255,29 @@ ALERTS = (
 )
 
 
-def groups() -> list[JSON]:
+def of_the_runtime() -> tuple[Alert, ...]:
+    """Return the alerts that ask for nothing but what a runtime shows.
+
+    The others ask what the operator, its routers or the recorder show. Where these are not meant to
+    be, most of them are silent and `FairleadOperatorDown` is always on.
+    """
+    return tuple(alert for alert in ALERTS if not _OPERATORS.search(alert.expr))
+
+
+def groups(alerts: Sequence[Alert] = ALERTS) -> list[JSON]:
     """Return the groups of rules."""
     return [
         {"name": "fairlead.recorded", "rules": recorded()},
-        {"name": "fairlead.alerts", "rules": [alert.to_json() for alert in ALERTS]},
+        {"name": "fairlead.alerts", "rules": [alert.to_json() for alert in alerts]},
     ]
 
 
-def text() -> str:
+def text(alerts: Sequence[Alert] = ALERTS) -> str:
     """Return the rules as a file for Prometheus, but for the runbooks' address."""
     head = "# Written by `python -m monitoring --write`; do not edit.\n"
-    return head + yaml.safe_dump({"groups": groups()}, sort_keys=False, width=10_000)
+    return head + yaml.safe_dump({"groups": groups(alerts)}, sort_keys=False, width=10_000)
+
+
+def laptop_text() -> str:
+    """Return the rules for a Prometheus that scrapes runtimes alone, as compose.yaml's does."""
+    return text(of_the_runtime()).replace(RUNBOOKS, IN_THE_REPOSITORY)

@@ -53,6 +53,7 @@ class Pods:
     seconds: float = 0.0
     asked: int = 0
     has_profile: bool = True
+    refusing: set[str] = field(default_factory=set)
     random: np.random.Generator = field(default_factory=lambda: np.random.default_rng(5))
 
     def now_s(self) -> float:
@@ -61,15 +62,24 @@ class Pods:
     def traffic(self, minutes: int, *, shift: float = 0.0, rows: int = 300) -> None:
         """Let every pod count so many minutes of rows, the fourth feature shifted."""
         for _ in range(minutes):
-            for monitor in self.monitors.values():
-                x = self.random.standard_normal((rows, 20), dtype=np.float32)
-                x[:, 3] += shift
-                monitor.count({"x": x}, {"y": x[:, 0]})
+            self.rows(shift=shift, rows=rows)
             self.seconds += 60
 
-    async def answer(self, monitor: Monitor, _: web.Request) -> web.Response:
+    def rows(self, *, shift: float, rows: int) -> None:
+        """Let every pod count so many rows."""
+        for monitor in self.monitors.values():
+            x = self.random.standard_normal((rows, 20), dtype=np.float32)
+            x[:, 3] += shift
+            monitor.count({"x": x}, {"y": x[:, 0]})
+
+    async def answer(self, address: str, monitor: Monitor, _: web.Request) -> web.Response:
         self.asked += 1
-        document = to_document(monitor.report()) if self.has_profile else nothing("NoProfile", "")
+        if address in self.refusing:
+            document = nothing("ProfileRefused", "its profile has no bins")
+        elif self.has_profile:
+            document = to_document(monitor.report())
+        else:
+            document = nothing("NoProfile", "")
         return web.Response(body=json.dumps(document).encode())
 
     @classmethod
@@ -85,7 +95,7 @@ class Pods:
                 monitor = Monitor(known, version="1", wall=found.now_s)
                 found.monitors[address] = monitor
                 app = web.Application()
-                app.router.add_get(PATH, functools.partial(found.answer, monitor))
+                app.router.add_get(PATH, functools.partial(found.answer, address, monitor))
                 runner = web.AppRunner(app)
                 await runner.setup()
                 stack.push_async_callback(runner.cleanup)
@@ -148,6 +158,15 @@ async def test_drift_reaches_the_status_names_the_feature_and_ends(
         assert "of 2 replicas" in message
         assert ("Warning", "Drifted") in await events(api, rig.namespace)
 
+        pods.refusing = {next(iter(pods.monitors))}
+        await passes(rig, pods, 2, shift=1.0)
+        status, message, word = await told(api, rig.namespace)
+        assert (status, word) == ("True", "x[3]"), "the other one's requests still drift"
+        assert message.endswith("not all replicas count: its profile has no bins")
+        pods.refusing.clear()
+        await passes(rig, pods, 1, shift=1.0)
+        assert "not all" not in (await told(api, rig.namespace))[1]
+
         rig.restart()  # the alarm outlives the operator
         await rig.loop.resync()
         await passes(rig, pods, 2, shift=1.0)
@@ -156,6 +175,37 @@ async def test_drift_reaches_the_status_names_the_feature_and_ends(
         await passes(rig, pods, 45)
         assert (await told(api, rig.namespace))[0] == "False"
         assert ("Normal", "NoDrift") in await events(api, rig.namespace)
+
+
+async def test_a_pod_that_goes_between_two_minutes_takes_less_than_one_with_it(
+    api: Api, kubelet: Kubelet, rig: Rig, pods: Pods
+) -> None:
+    # Ten rows a second, read every 50 s, in the middle of minutes: all of the pod that stays, and
+    # a hundred seconds of the one that goes after 118.
+    needed = 10 * 200 + 10 * 100
+    look = {"minRows": needed, "lookEvery": "1m", "raiseAfter": 1}
+    async with Scraper() as scraper:
+        rig.drift = drift.reader(scraper)
+        rig.restart()
+        await serving(api, kubelet, rig, pods, drift=look)
+        gone = list(pods.monitors)[1]
+        pods.seconds = 10
+        for second in range(200):
+            pods.rows(shift=1.0, rows=10)
+            pods.seconds += 1
+            if second == 117:
+                del pods.monitors[gone]
+                for pod in await api.list(POD, rig.namespace):
+                    if pod["status"].get("podIP") == gone:
+                        await api.delete(POD, rig.namespace, pod["metadata"]["name"])
+                        assert await api.get(POD, rig.namespace, pod["metadata"]["name"]) is None
+            if pods.seconds % 50 == 10:
+                before = (await api.model(rig.namespace))["status"].get("drift")
+                await rig.run(later(pods.seconds))
+        assert before != "x[3]", "not before all of it is read"
+        status, message, word = await told(api, rig.namespace)
+        assert (status, word) == ("True", "x[3]")
+        assert f"{needed} rows of 1 replica " in message
 
 
 async def test_a_model_without_a_profile_is_asked_once(

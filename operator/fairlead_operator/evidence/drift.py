@@ -38,7 +38,10 @@ class Told:
 
 
 def targets(pods: Sequence[Mapping[str, Any]]) -> tuple[Target, ...]:
-    """Return where the pods that are ready show their counts."""
+    """Return where the pods that are ready show their counts.
+
+    One that is told to go stays ready while it answers what is left, and so its last rows are had.
+    """
     found = []
     for pod in pods:
         port = inner_port(pod.get("spec") or {})
@@ -85,8 +88,11 @@ def parse(pod: str, body: bytes) -> Told:
         return Told(pod=pod, reason="Unread", message=f"{pod}: {error}")
 
 
+def going(pods: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether one of the pods that can be asked is about to go."""
+    return any(pod["metadata"].get("deletionTimestamp") and _ready(pod) for pod in pods)
+
+
 def _ready(pod: Mapping[str, Any]) -> bool:
-    if pod["metadata"].get("deletionTimestamp"):
-        return False
     conditions = (pod.get("status") or {}).get("conditions") or ()
     return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)

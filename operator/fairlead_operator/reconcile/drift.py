@@ -26,9 +26,12 @@ from fairlead_operator.stats.drift_rules import DEFAULT, Rules
 if TYPE_CHECKING:
     from fairlead_runtime.contract.drift_report import Report
 
-READ_EVERY_S = 60.0
+READ_EVERY_S = 50.0
+"""What a replica counts after its last reading goes with it: less than a sub-window, a minute."""
 READ_IN_SPLIT_S = 5.0
 """While a rollout is judged: what a candidate is fed wrongly should not go on for a minute."""
+READ_GOING_S = 5.0
+"""While pods go that still answer."""
 _MOST_DOUBLINGS = 4
 _LOOKS = 100
 """A rollout's windows slide by the minute, so each minute is a test of its own, which may be looked
@@ -48,16 +51,31 @@ def reader(scraper: Scraper) -> ReadDrift:
 
 @dataclass(slots=True)
 class _Known(Looked):
-    """What is remembered of one revision."""
+    """What is remembered of one revision.
+
+    Attributes:
+        view: What its pods have told.
+        none: Whether they have no profile.
+        quality: The last comparison with another revision.
+        silent: Readings in a row of which nothing came.
+        wanted: Its replicas at the last pass.
+        ready: Those that were ready.
+        going: Whether pods of it are about to go.
+    """
 
     view: DriftView | None = None
     none: bool = False
     quality: Quality | None = None
     silent: int = 0
+    wanted: int = 0
+    ready: int = 0
+    going: bool = False
 
     @property
     def every_s(self) -> float:
         """How often pods are asked: seldom while none has ever told anything."""
+        if self.going:
+            return READ_GOING_S
         return READ_EVERY_S * (1 << min(self.silent, _MOST_DOUBLINGS))
 
     @property
@@ -71,7 +89,8 @@ class _Known(Looked):
 class DriftKeeper:
     """Remembers the drift of revisions; what it forgets with the process is counted again.
 
-    A revision whose pods have no inner port costs nothing, one without a profile a single reading.
+    A revision whose pods have no inner port costs nothing, one without a profile a single reading,
+    and another where more of its pods are ready than before.
     """
 
     def __init__(self, cluster: Cluster, read: ReadDrift | None) -> None:
@@ -96,11 +115,19 @@ class DriftKeeper:
         key = (str(snapshot.resource["metadata"]["uid"]), revision.hash)
         known = self._known.setdefault(key, _Known())
         known.used_at = now
-        if known.none:
+        wanted, ready = snapshot.replicas(revision)
+        fewer, more = wanted < known.wanted, ready > known.ready
+        known.wanted, known.ready = wanted, ready
+        if known.none and not more:
             return None
+        known.none = False  # a pod that has come may have found a profile beside the model
+        if fewer:  # some are about to go, with what they have counted
+            known.read_at = None
         if known.due(now, known.every_s):
             with contextlib.suppress(KubeError):  # drift must not hold up a pass
-                await self._ask(known, self._read, snapshot, revision)
+                pods = await self._pods(snapshot, revision)
+                known.going = fewer or pages.going(pods)
+                _learn(known, await self._read(pages.targets(pods)), snapshot.drift, now)
             forget(self._known, now)
         return known.shown
 
@@ -149,30 +176,32 @@ class DriftKeeper:
     async def _told(
         self, read: ReadDrift, snapshot: Snapshot, revision: Revision
     ) -> tuple[Told, ...]:
+        return await read(pages.targets(await self._pods(snapshot, revision)))
+
+    async def _pods(self, snapshot: Snapshot, revision: Revision) -> list[dict[str, Any]]:
         selector = names.selector(snapshot.name, revision.hash)
-        pods = await self._cluster.list(
+        return await self._cluster.list(
             POD,
             snapshot.resource["metadata"]["namespace"],
             labels=",".join(f"{label}={value}" for label, value in selector.items()),
         )
-        return await read(pages.targets(pods))
-
-    async def _ask(
-        self, known: _Known, read: ReadDrift, snapshot: Snapshot, revision: Revision
-    ) -> None:
-        told = await self._told(read, snapshot, revision)
-        if _nothing(told):
-            known.none = True
-            return
-        heard = any(each.report is not None or each.reason == "ProfileRefused" for each in told)
-        if not heard and known.view is None:
-            known.silent += 1
-            return
-        known.silent = 0
-        known.view = judged(known.view, told, snapshot.drift)
 
 
-def judged(known: DriftView | None, told: Sequence[Told], rules: Rules = DEFAULT) -> DriftView:
+def _learn(known: _Known, told: Sequence[Told], rules: Rules, now: dt.datetime) -> None:
+    if _nothing(told):
+        known.none = True
+        return
+    heard = any(each.report is not None or each.reason == "ProfileRefused" for each in told)
+    if not heard and known.view is None:
+        known.silent += 1
+        return
+    known.silent = 0
+    known.view = judged(known.view, told, now, rules)
+
+
+def judged(
+    known: DriftView | None, told: Sequence[Told], now: dt.datetime, rules: Rules = DEFAULT
+) -> DriftView:
     """Return what is known after pods have been read."""
     from fairlead_operator.stats import drift_watch
     from fairlead_runtime.contract.drift_counts import MergeError
@@ -183,7 +212,7 @@ def judged(known: DriftView | None, told: Sequence[Told], rules: Rules = DEFAULT
     if not reports:
         return replace(view, refused=refused or view.refused)
     try:
-        watch = drift_watch.take(view.watch, reports)
+        watch = drift_watch.take(view.watch, reports, now.timestamp())
         if drift_watch.due(watch, rules):
             watch = drift_watch.look(watch, reports[0].features, rules)
     except MergeError as error:

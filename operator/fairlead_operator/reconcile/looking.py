@@ -23,9 +23,12 @@ class Looked:
     used_at: dt.datetime | None = None
 
     def due(self, now: dt.datetime, every_s: float) -> bool:
-        """Whether it is time to look; if so, that is noted as done at once, come of it what may."""
+        """Whether it is time to look; if so, that is noted as done at once, come of it what may.
+
+        It is too where the clock has been set back: nobody would look before it has caught up.
+        """
         self.used_at = now
-        if self.read_at is not None and (now - self.read_at).total_seconds() < every_s:
+        if self.read_at is not None and 0 <= (now - self.read_at).total_seconds() < every_s:
             return False
         self.read_at = now
         return True
@@ -34,7 +37,7 @@ class Looked:
         """Return the seconds until it is time, at least one; None where it was never looked at."""
         if self.read_at is None:
             return None
-        return max(1.0, every_s - (now - self.read_at).total_seconds())
+        return max(1.0, every_s - max(0.0, (now - self.read_at).total_seconds()))
 
 
 K = TypeVar("K", bound=Hashable)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # it brings numpy and scipy, which an operator without drift 
 
 _NAMED = 3
 """Features that a message names; more are counted."""
+_BUT = "; not all replicas count: "
+"""What comes between an alarm and why a replica is not part of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,9 @@ class DriftView:
 def condition(view: DriftView, before: Mapping[str, Any]) -> dict[str, Any]:
     """Return the condition `Drifted`.
 
+    An alarm stays where a replica refuses its profile: the others' counts have raised it, and a
+    refusal takes back none of them.
+
     An operator that starts anew has no memory of looks. What it finds in status stays until it has
     taken as many as it takes to clear an alarm.
 
@@ -47,12 +52,14 @@ def condition(view: DriftView, before: Mapping[str, Any]) -> dict[str, Any]:
         view: What is known.
         before: The condition as it is in status; empty where it is not.
     """
+    refusal = f"{_BUT}{view.refused}" if view.refused else ""
+    if view.watch.drifted:
+        return _condition("True", Reason.DRIFTED, _drifted(view) + refusal)
+    if before.get("status") == "True" and view.watch.looks < view.rules.clear_after:
+        found = str(before.get("message", "")).split(_BUT)[0]
+        return _condition("True", Reason.DRIFTED, found + refusal)
     if view.refused:
         return _condition("Unknown", Reason.PROFILE_UNUSABLE, view.refused)
-    if view.watch.drifted:
-        return _condition("True", Reason.DRIFTED, _drifted(view))
-    if before.get("status") == "True" and view.watch.looks < view.rules.clear_after:
-        return _condition("True", Reason.DRIFTED, str(before.get("message", "")))
     if not view.watch.looks:
         if before.get("status") == "False":
             return _condition("False", Reason.NO_DRIFT, str(before.get("message", "")))

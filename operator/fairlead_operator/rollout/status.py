@@ -84,7 +84,9 @@ def compose(
     if traffic is not None:
         status["traffic"] = traffic
     if drift is not None:
-        found = drifting.condition(drift, drifting.present(before))
+        # What was known of another revision says nothing of this one.
+        same = before.get("stableRevision") == status.get("stableRevision")
+        found = drifting.condition(drift, drifting.present(before) if same else {})
         status["drift"] = drifting.word(found, drift)
         status["conditions"] += dated([found], snapshot.resource, now)
     elif not carried_out and before.get("drift"):

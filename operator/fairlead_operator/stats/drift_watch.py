@@ -2,7 +2,7 @@
 
 One look every five minutes, unless the rules say otherwise, and never at rows that an earlier look
 has seen: two looks in a row then err independently of each other, which is what makes an alarm of
-two looks so much rarer than one of one. No clock is read: the counts carry their times.
+two looks so much rarer than one of one. No clock is read: whoever asks the replicas says when.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from dataclasses import dataclass, field, replace
 from fairlead_operator.stats import drift
 from fairlead_operator.stats.drift import Judgement, Sample
 from fairlead_operator.stats.drift_rules import DEFAULT, Rules
-from fairlead_runtime.contract.drift_counts import MergeError, Window, merge
+from fairlead_runtime.contract.drift_counts import MergeError, Window, difference, merge
 from fairlead_runtime.contract.drift_report import Reference, Report
 
 _FORGET_S = 3600.0
+"""A replica that has not answered for so long is taken to be gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,22 +38,34 @@ class Streak:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was last read of one replica.
+
+    Attributes:
+        counted: All that it had counted by then (`Report.counted`).
+        read_s: When, by the reader's clock.
+    """
+
+    counted: Window
+    read_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     """What is remembered between looks; another profile needs another one.
 
     Attributes:
         profile: Digest of the profile; empty before the first counts.
         pending: The sum of what no look has seen yet.
-        taken: By replica (`Report.instance`) the end of the newest sub-window that was added.
-        looked_s: The end of the last look's rows. Of a replica that is not in `taken`, nothing
-            that began before is added: an operator that starts anew looks at no row twice.
+        seen: By replica (`Report.instance`) what was last read of it.
+        looked_s: When the last look's rows were read.
         looks: How many looks were taken.
         streaks: By feature, of the last look.
     """
 
     profile: str = ""
     pending: Window | None = None
-    taken: Mapping[str, float] = field(default_factory=dict)
+    seen: Mapping[str, Seen] = field(default_factory=dict)
     looked_s: float = 0.0
     looks: int = 0
     streaks: Mapping[str, Streak] = field(default_factory=dict)
@@ -71,20 +84,21 @@ class Watch:
         )
 
 
-def take(watch: Watch, reports: Iterable[Report]) -> Watch:
-    """Add what replicas have counted since they were last read.
+def take(watch: Watch, reports: Iterable[Report], now_s: float) -> Watch:
+    """Add what replicas have counted since they were last read: each row once.
 
-    Each closed sub-window is added once. What a replica counted stays when it goes: a restart or a
-    scale-down costs the sub-window that was still open. The first counts of another
-    profile forget everything about the last one.
+    Of a replica that goes, only what it counted after it was last read is lost. How long that took
+    is told by its own clock, when it was by the reader's: a wrong clock harms nobody. The first
+    counts of another profile forget everything about the last one.
 
     Args:
         watch: What is remembered.
         reports: Of all replicas that answered.
+        now_s: When they were asked, in seconds since 1970.
 
     Raises:
         MergeError: The replicas have different profiles, as while one revision follows another:
-            judge each revision by itself.
+            judge each revision by itself. Or the counts of one have become less.
     """
     given = list(reports)
     digests = sorted({report.profile for report in given})
@@ -92,22 +106,42 @@ def take(watch: Watch, reports: Iterable[Report]) -> Watch:
         raise MergeError(f"replicas count with different profiles: {digests[0]} and {digests[1]}")
     if digests and digests[0] != watch.profile:
         watch = Watch(profile=digests[0])
-    fresh: list[Window] = []
-    taken = dict(watch.taken)
-    for report in given:
-        after = taken.get(report.instance, watch.looked_s)
-        for window in report.windows:
-            if window.rows and window.start_s >= after:
-                fresh.append(window)
-                taken[report.instance] = max(window.end_s, taken.get(report.instance, 0.0))
-    newest = max(taken.values(), default=0.0)
+    fresh = [window for report in given if (window := _unseen(watch, report)) and window.rows]
+    read = {each.instance: Seen(counted=each.counted, read_s=now_s) for each in given}
     return replace(
         watch,
-        pending=merge(([watch.pending] if watch.pending else []) + fresh)
+        pending=merge(
+            ([watch.pending] if watch.pending else []) + [_dated(each, now_s) for each in fresh]
+        )
         if fresh
         else watch.pending,
-        taken={name: end for name, end in taken.items() if end > newest - _FORGET_S},
+        seen={
+            name: each
+            for name, each in {**watch.seen, **read}.items()
+            if now_s - each.read_s <= _FORGET_S
+        }
+        if given
+        else watch.seen,
     )
+
+
+def _unseen(watch: Watch, report: Report) -> Window | None:
+    """Return what has not been added of a replica's counts; None where nobody can say."""
+    before = watch.seen.get(report.instance)
+    if before is not None:
+        return difference(report.counted, before.counted)
+    if not watch.seen:
+        # The first reading of all. What replicas have counted may be of last month: the window.
+        held = (*report.windows, *([report.current] if report.current else ()))
+        return merge(held) if held else None
+    # One that has counted for longer may have been read, and been forgotten since.
+    young = report.counted.end_s - report.counted.start_s < _FORGET_S
+    return report.counted if young else None
+
+
+def _dated(window: Window, now_s: float) -> Window:
+    """Return counts that end now, and took as long as the replica says."""
+    return replace(window, start_s=now_s - max(0.0, window.end_s - window.start_s), end_s=now_s)
 
 
 def samples(features: Sequence[Reference], window: Window) -> tuple[Sample, ...]:

@@ -135,6 +135,36 @@ def merge(windows: Iterable[Window]) -> Window:
     )
 
 
+def difference(later: Window, earlier: Window) -> Window:
+    """Return what was counted between two readings of counts that only grow.
+
+    Raises:
+        MergeError: They are not of one profile, or the later ones have less of something.
+    """
+    if later.profile != earlier.profile or len(later.features) != len(earlier.features):
+        raise MergeError("counts of different profiles cannot be subtracted")
+    features = tuple(map(_difference, later.features, earlier.features))
+    if later.rows < earlier.rows or any(min(*f.bins, f.missing) < 0 for f in features):
+        raise MergeError("a replica's counts have become less")
+    return Window(
+        profile=later.profile,
+        start_s=min(earlier.end_s, later.end_s),
+        end_s=later.end_s,
+        rows=later.rows - earlier.rows,
+        features=features,
+    )
+
+
+def _difference(later: FeatureCounts, earlier: FeatureCounts) -> FeatureCounts:
+    if len(later.bins) != len(earlier.bins):
+        raise MergeError("counts of different bins cannot be subtracted")
+    return FeatureCounts(
+        bins=tuple(a - b for a, b in zip(later.bins, earlier.bins, strict=True)),
+        missing=later.missing - earlier.missing,
+        total=later.total - earlier.total,
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """How far a feature's window is from its reference.

@@ -26,6 +26,9 @@ SCHEMA = "fairlead.dev/drift-report/v1"
 MAX_REPORT_BYTES = 16 << 20
 """A reader takes no more: some 4 MiB are 512 features over eight sub-windows."""
 
+_MOST_SECONDS = 253402300799.0  # the end of the year 9999
+_MOST_ROWS = 1 << 53  # beyond, a float has not every whole number
+
 
 class ReportError(ValueError):
     """A report cannot be read; the message is one line."""
@@ -64,6 +67,9 @@ class Report:
         rows: Rows counted since the process started.
         skipped: Rows that were not counted, because counting takes little of the CPU at most.
         features: The profile's features.
+        counted: All that was counted since the process started, from the minute of the first row to
+            the moment of the report. It only grows: the difference of two reports is what was
+            counted between them, whatever has become of the sub-windows.
         windows: Closed sub-windows, the oldest first: they never change, but may be merged with
             their neighbours.
         current: The one that is still counted, and grows; None where it has no row yet.
@@ -76,6 +82,7 @@ class Report:
     rows: int
     skipped: int
     features: tuple[Reference, ...]
+    counted: Window
     windows: tuple[Window, ...]
     current: Window | None = None
 
@@ -115,6 +122,7 @@ def to_document(report: Report) -> dict[str, Any]:
             }
             for each in report.features
         ],
+        "counted": _window_document(report.counted),
         "windows": [_window_document(window) for window in report.windows],
         "current": None if report.current is None else _window_document(report.current),
     }
@@ -158,6 +166,7 @@ def _report(given: Mapping[str, Any]) -> Report:
         rows=_count(given["rows"]),
         skipped=_count(given["skipped"]),
         features=features,
+        counted=_window(_object(given["counted"]), profile, features),
         windows=tuple(_window(_object(each), profile, features) for each in given["windows"]),
         current=None if current is None else _window(_object(current), profile, features),
     )
@@ -190,8 +199,8 @@ def _window(given: Mapping[str, Any], profile: str, features: Sequence[Reference
         raise ReportError("a window's bins are not those of the reference")
     return Window(
         profile=profile,
-        start_s=float(given["start"]),
-        end_s=float(given["end"]),
+        start_s=_instant(given["start"]),
+        end_s=_instant(given["end"]),
         rows=_count(given["rows"]),
         features=counted,
     )
@@ -203,7 +212,17 @@ def _object(value: object) -> Mapping[str, Any]:
     return value
 
 
+def _instant(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ReportError("an instant is no number")
+    if not 0 <= value <= _MOST_SECONDS:  # nor is NaN
+        raise ReportError("an instant is out of range")
+    return float(value)
+
+
 def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ReportError(f"{value!r} is no count")
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ReportError("a count is no whole number")
+    if not 0 <= value <= _MOST_ROWS:
+        raise ReportError("a count is out of range")
     return value

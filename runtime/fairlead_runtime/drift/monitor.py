@@ -113,6 +113,7 @@ class Monitor:
                 rows=self.rows,
                 skipped=self.skipped,
                 features=self._references,
+                counted=self._window.ever(now, coarse=True),
                 windows=self._window.closed(coarse=True),
                 current=self._window.open(now, coarse=True),
             )

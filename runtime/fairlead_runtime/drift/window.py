@@ -25,6 +25,8 @@ class Sliding:
     def __init__(self, layout: Layout, now_s: float) -> None:
         self._layout = layout
         self._closed: list[tuple[float, float, Tally]] = []
+        self._forgotten = Tally(layout)
+        self._first_s: float | None = None
         self._start = _floor(now_s)
         self._current = Tally(layout)
 
@@ -36,7 +38,8 @@ class Sliding:
     @property
     def nbytes(self) -> int:
         """Bytes of all counts."""
-        return sum(tally.nbytes for _, _, tally in self._closed) + self._current.nbytes
+        kept = (self._forgotten, self._current, *(tally for _, _, tally in self._closed))
+        return sum(tally.nbytes for tally in kept)
 
     def current(self, now_s: float) -> Tally:
         """Return where rows of this moment are added."""
@@ -46,12 +49,18 @@ class Sliding:
     def roll(self, now_s: float) -> None:
         """Close the sub-window whose time is over, and forget what is too old.
 
-        A clock that goes back changes nothing: rows go to the newest sub-window.
+        A clock that goes back by a little changes nothing: rows go to the newest sub-window. One
+        that was wrong and is set back takes the sub-windows with it: they would not end before
+        their time comes again.
         """
         minute = _floor(now_s)
+        if minute < self._start - PERIOD_S:
+            self._move(minute - self._start)
         if minute > self._start:
             if self._current.rows:
                 self._current.shrink()
+                if self._first_s is None:
+                    self._first_s = self._start
                 self._closed.append((self._start, self._start + PERIOD_S, self._current))
                 self._current = Tally(self._layout)
             self._start = minute
@@ -81,6 +90,20 @@ class Sliding:
         start = self._closed[0][0] if self._closed else self._start
         return self._layout.window(total, start, max(now_s, start))
 
+    def ever(self, now_s: float, *, coarse: bool = False) -> Window:
+        """Return the counts of all rows since the beginning: they only grow."""
+        total = Tally(self._layout)
+        for tally in (self._forgotten, self._current, *(each for _, _, each in self._closed)):
+            total.add(tally)
+        start = self._start if self._first_s is None else self._first_s
+        return self._layout.window(total, min(start, now_s), now_s, coarse=coarse)
+
+    def _move(self, seconds: float) -> None:
+        self._closed = [(start + seconds, end + seconds, each) for start, end, each in self._closed]
+        self._start += seconds
+        if self._first_s is not None:
+            self._first_s += seconds
+
     def _forget(self, now_s: float) -> None:
         """Drop the oldest sub-windows while the others are long and full enough."""
         rows = self.rows
@@ -89,6 +112,7 @@ class Sliding:
             rows -= tally.rows
             if rows < WINDOW_ROWS or now_s - end < WINDOW_S:
                 return
+            self._forgotten.add(tally)
             del self._closed[0]
 
     def _merge(self) -> None:

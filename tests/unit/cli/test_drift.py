@@ -9,7 +9,7 @@ from fairlead_cli.commands.drift import inner_port
 from fairlead_cli.views import drift
 from fairlead_cli.views.drift import Told
 from fairlead_operator.stats.drift import Sample, judge
-from fairlead_runtime.contract.drift_counts import FeatureCounts, Window
+from fairlead_runtime.contract.drift_counts import FeatureCounts, Window, merge
 from fairlead_runtime.contract.drift_report import Reference, Report, to_document
 from tests.unit.cli.world import a_condition, a_model, shown
 
@@ -27,8 +27,10 @@ def _told(pod: str, *windows: Window, current: Window | None = None, revision: s
         Reference(name=name, role="input", kind="number", bins=_BINS, missing=0)
         for name in ("age", "income")
     )
+    held = (*windows, *([current] if current else ()))
     report = Report(
         instance=pod, version="2", model="m", profile="p", rows=0, skipped=0, features=features,
+        counted=merge(held) if held else _window(0, age=(0,) * 5, income=(0,) * 5),
         windows=windows, current=current,
     )  # fmt: skip
     body = json.dumps(to_document(report)).encode()
@@ -108,7 +110,7 @@ def test_counts_that_cannot_be_added_say_why() -> None:
 def _report_with(window: Window) -> Report:
     return Report(
         instance="b", version="2", model="m", profile="q", rows=1, skipped=0, features=(),
-        windows=(window,),
+        counted=window, windows=(window,),
     )  # fmt: skip
 
 

@@ -7,20 +7,19 @@ from typing import Any
 
 import pytest
 
-from fairlead_operator.evidence.drift import inner_port, parse, targets
+from fairlead_operator.evidence.drift import going, inner_port, parse, targets
 from fairlead_runtime.contract.drift_counts import FeatureCounts, Window
 from fairlead_runtime.contract.drift_names import PATH
 from fairlead_runtime.contract.drift_report import Reference, Report, to_document
 
+WINDOW = Window(
+    profile="p", start_s=0, end_s=60, rows=3,
+    features=(FeatureCounts(bins=(1, 2), missing=0, total=2**70),),
+)  # fmt: skip
 REPORT = Report(
     instance="i", version="1", model="m", profile="p", rows=3, skipped=0,
     features=(Reference(name="x", role="input", kind="number", cut="c", bins=(1, 2), missing=0),),
-    windows=(
-        Window(
-            profile="p", start_s=0, end_s=60, rows=3,
-            features=(FeatureCounts(bins=(1, 2), missing=0, total=2**70),),
-        ),
-    ),
+    counted=WINDOW, windows=(WINDOW,),
 )  # fmt: skip
 
 
@@ -34,8 +33,17 @@ def pod(name: str = "a", *, ready: str = "True", **meta: Any) -> dict[str, Any]:
 
 
 def test_ready_pods_are_asked_on_their_inner_port() -> None:
-    [target] = targets([pod(), pod("b", ready="False"), pod("c", deletionTimestamp="now")])
+    [target] = targets([pod(), pod("b", ready="False")])
     assert (target.pod, target.url) == ("a", f"http://10.0.0.7:9001{PATH}")
+
+
+def test_pods_that_go_are_asked_while_they_are_ready() -> None:
+    leaving = [pod("a"), pod("b", deletionTimestamp="now")]
+    assert [each.pod for each in targets(leaving)] == ["a", "b"]
+    assert going(leaving)
+    gone = [pod("a"), pod("b", ready="False", deletionTimestamp="now")]
+    assert [each.pod for each in targets(gone)] == ["a"]
+    assert not going(gone)
 
 
 def test_pods_without_an_inner_port_are_not_asked() -> None:

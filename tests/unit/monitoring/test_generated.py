@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from fairlead_operator.evidence import modelpage, routerpage
 from fairlead_operator.traffic import exposures
@@ -127,6 +128,21 @@ def test_every_metric_has_a_meaning() -> None:
     for each in (*catalogue.operator(), *catalogue.runtime(), *ROUTER, *catalogue.recorder()):
         assert len(each.meaning) > 10, each
         assert each.type in ("counter", "gauge", "histogram")
+
+
+def test_a_laptops_alerts_ask_for_what_a_runtime_shows_and_never_for_what_is_absent() -> None:
+    shown = {each.name for each in catalogue.runtime()}
+    document = yaml.safe_load(texts()["monitoring/compose/rules.yaml"])
+    recorded, alerts = (group["rules"] for group in document["groups"])
+    assert recorded == rules.recorded()
+    for rule in (*recorded, *alerts):
+        assert metrics(rule["expr"]) <= shown, rule
+        assert "absent" not in rule["expr"]
+    assert {rule["alert"] for rule in alerts} == {
+        "FairleadDriftUnwatched", "FairleadNonFiniteAnswers", "FairleadOverloaded",
+    }  # fmt: skip
+    for rule in alerts:
+        assert (ROOT / rule["annotations"]["runbook_url"]).is_file()
 
 
 def test_the_rules_of_the_chart_have_no_address_of_their_own() -> None:

@@ -15,7 +15,7 @@ from fairlead_operator.kube.client import Cluster
 from fairlead_operator.kube.errors import UnreachableError
 from fairlead_operator.kube.kinds import Kind
 from fairlead_operator.planning import names
-from fairlead_operator.reconcile.drift import DriftKeeper
+from fairlead_operator.reconcile.drift import READ_EVERY_S, READ_GOING_S, DriftKeeper
 from fairlead_operator.rollout.revision import State
 from fairlead_operator.rollout.snapshot import Snapshot
 from fairlead_operator.stats.drift_rules import Rules
@@ -39,6 +39,7 @@ class Pods(Cluster):
     def __init__(self) -> None:
         self.listed = 0
         self.lost = False
+        self.meta: dict[str, str] = {}
 
     async def list(
         self, kind: Kind, namespace: str | None, *, labels: str = "", fields: str = ""
@@ -48,7 +49,7 @@ class Pods(Cluster):
             raise UnreachableError("no route to host")
         return [
             {
-                "metadata": {"name": labels},
+                "metadata": {"name": labels, **self.meta},
                 "spec": {"containers": [{"ports": PORTS}]},
                 "status": {
                     "podIP": "10.0.0.1",
@@ -76,7 +77,7 @@ def _report(profile: str = "p", y: tuple[int, ...] = EVEN) -> Report:
     )  # fmt: skip
     return Report(
         instance=profile, version="1", model="m", profile=profile, rows=900, skipped=0,
-        features=FEATURES, windows=(window,),
+        features=FEATURES, counted=window, windows=(window,),
     )  # fmt: skip
 
 
@@ -113,7 +114,7 @@ async def test_pods_of_a_split_are_asked_every_five_seconds() -> None:
     assert cluster.listed == 4
 
 
-async def test_where_one_side_has_no_profile_a_split_is_asked_once_a_minute() -> None:
+async def test_where_one_side_has_no_profile_a_split_is_asked_seldom() -> None:
     async def one(targets: Sequence[Target]) -> tuple[Told, ...]:
         short = names.short(CANDIDATE.hash)
         return tuple(
@@ -125,11 +126,11 @@ async def test_where_one_side_has_no_profile_a_split_is_asked_once_a_minute() ->
 
     cluster = Pods()
     keeper = DriftKeeper(cluster, one)
-    for seconds in (0, 5, 30, 59):
+    for seconds in (0, 5, 30, READ_EVERY_S - 1):
         found = (await keeper.compared(judged(), later(seconds))).quality
         assert found is None or found.inputs is None
     assert cluster.listed == 2
-    await keeper.compared(judged(), later(60))
+    await keeper.compared(judged(), later(READ_EVERY_S))
     assert cluster.listed == 4
 
 
@@ -177,12 +178,12 @@ async def test_pods_that_never_tell_anything_are_asked_less_and_less() -> None:
 
     cluster = Pods()
     keeper = DriftKeeper(cluster, silent)
-    for minute in range(121):
-        assert await keeper.observe(judged(), STABLE, later(60 * minute)) is None
-    assert cluster.listed == 10  # after 0, 2, 6, 14, 30 minutes, and then every 16
-    wait = keeper.wait_s(judged(), STABLE, later(60 * 121))
+    for place in range(121):
+        assert await keeper.observe(judged(), STABLE, later(READ_EVERY_S * place)) is None
+    assert cluster.listed == 10  # after 0, 2, 6, 14, 30 times as long, and then every 16
+    wait = keeper.wait_s(judged(), STABLE, later(READ_EVERY_S * 121))
     assert wait is not None
-    assert wait > 60
+    assert wait > READ_EVERY_S
 
 
 async def test_a_profile_that_the_pods_refuse_is_shown() -> None:
@@ -204,3 +205,64 @@ async def test_a_model_without_a_profile_is_asked_once() -> None:
         assert await keeper.observe(judged(), STABLE, later(60 * minute)) is None
     assert cluster.listed == 1
     assert keeper.wait_s(judged(), STABLE, later(600)) is None
+
+
+def scaled(replicas: int) -> Snapshot:
+    """Return the same with so many replicas wanted of the stable."""
+    found = judged()
+    for key, child in found.children.items():
+        if key == ("Deployment", STABLE.child_name(found.name)):
+            child["spec"]["replicas"] = replicas
+    return found
+
+
+async def test_pods_are_read_at_once_where_fewer_are_wanted_and_while_they_go() -> None:
+    cluster = Pods()
+    keeper = DriftKeeper(cluster, read)
+    for place, replicas in enumerate((2, 3, 2)):
+        await keeper.observe(scaled(replicas), STABLE, later(place))
+    assert cluster.listed == 2, "at first, and when one was to go"
+    assert keeper.wait_s(scaled(2), STABLE, later(2)) == READ_GOING_S
+    cluster.meta["deletionTimestamp"] = "now"
+    for place in range(1, 4):
+        found = await keeper.observe(scaled(2), STABLE, later(2 + READ_GOING_S * place))
+        assert found is not None
+        assert found.replicas == 1, "it still tells"
+    assert cluster.listed == 5
+    cluster.meta.clear()
+    await keeper.observe(scaled(2), STABLE, later(2 + READ_GOING_S * 4))
+    await keeper.observe(scaled(2), STABLE, later(2 + READ_GOING_S * 5))
+    assert cluster.listed == 6
+    assert keeper.wait_s(scaled(2), STABLE, later(2 + READ_GOING_S * 4)) == READ_EVERY_S
+
+
+async def test_pods_are_read_too_after_the_clock_was_set_back() -> None:
+    cluster = Pods()
+    keeper = DriftKeeper(cluster, read)
+    for seconds in (7200, 0, 1):
+        await keeper.observe(judged(), STABLE, later(seconds))
+    assert cluster.listed == 2
+
+
+async def test_a_pod_that_comes_later_may_have_the_profile_that_the_first_could_not_get() -> None:
+    found: list[Told] = [Told(pod="a", reason="NoProfile")]
+
+    async def told(_: Sequence[Target]) -> tuple[Told, ...]:
+        return tuple(found)
+
+    def with_ready(count: int) -> Snapshot:
+        snapshot = judged()
+        stable = dict(snapshot.children["Deployment", STABLE.child_name(snapshot.name)])
+        stable["status"] = {"readyReplicas": count}
+        return dataclasses.replace(snapshot, children=live(stable))
+
+    cluster = Pods()
+    keeper = DriftKeeper(cluster, told)
+    for minute in range(3):
+        assert await keeper.observe(with_ready(1), STABLE, later(60 * minute)) is None
+    assert cluster.listed == 1
+    found.append(Told(pod="b", report=_report()))
+    view = await keeper.observe(with_ready(2), STABLE, later(240))
+    assert view is not None
+    assert view.replicas == 1
+    assert keeper.wait_s(with_ready(2), STABLE, later(240)) == READ_EVERY_S

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from fairlead_operator.rollout import drift
+from fairlead_operator.rollout.decide import decide
 from fairlead_operator.rollout.drift import DriftView
+from fairlead_operator.rollout.status import compose
 from fairlead_operator.stats.drift import Judgement
 from fairlead_operator.stats.drift_rules import DEFAULT
 from fairlead_operator.stats.drift_watch import Streak, Watch
+from tests.builders import NOW, SETTLED, a_deployment, a_revision, a_snapshot, live
 
 
 def streak(name: str, psi: float = 0.5, since_s: float | None = None) -> Streak:
@@ -95,6 +99,30 @@ def test_a_profile_that_cannot_be_used_is_said() -> None:
     assert found["message"] == "made with another model"
 
 
+def test_an_alarm_stays_where_a_replica_refuses_its_profile() -> None:
+    refusing = replace(DRIFTED, refused="made with another model")
+    found, without = drift.condition(refusing, {}), drift.condition(DRIFTED, {})
+    assert told(found) == ("True", "Drifted")
+    assert found["message"] == (
+        without["message"] + "; not all replicas count: made with another model"
+    )
+    assert drift.word(found, refusing) == "age +1"
+    assert drift.notes(status(without), status(found)) == []
+    assert drift.condition(DRIFTED, found) == without
+
+
+def test_an_operator_that_starts_anew_keeps_an_alarm_over_a_refusal() -> None:
+    before = drift.condition(DRIFTED, {})
+    fresh = view(looks=0, refused="one")
+    found = drift.condition(fresh, before)
+    assert found["message"] == before["message"] + "; not all replicas count: one"
+    again = drift.condition(view(looks=1, refused="two"), found)
+    assert again["message"] == before["message"] + "; not all replicas count: two"
+    assert drift.condition(view(looks=1), again) == before
+    cleared = drift.condition(view(looks=DEFAULT.clear_after, refused="two"), again)
+    assert told(cleared) == ("Unknown", "ProfileUnusable")
+
+
 def status(condition: dict[str, Any] | None) -> dict[str, Any]:
     return {"conditions": [condition] if condition else []}
 
@@ -115,3 +143,20 @@ def test_no_event_where_nothing_has_changed() -> None:
     assert drift.notes(status(None), status(no)) == []
     assert drift.notes(status(yes), status(yes | {"message": "other numbers"})) == []
     assert drift.notes(status(no), status(None)) == []
+
+
+@pytest.mark.parametrize(("stable", "expected"), [(None, "True"), ("another", "Unknown")])
+def test_an_alarm_of_another_revision_is_not_inherited(stable: str | None, expected: str) -> None:
+    revision = a_revision(1)
+    children = live(a_deployment(revision))
+    snapshot = a_snapshot(revisions=(revision,), recognised=revision.hash, children=children)
+
+    def composed(before: dict[str, Any], seen: DriftView) -> dict[str, Any]:
+        found = replace(snapshot, resource={**snapshot.resource, "status": before})
+        return compose(found, decide(found, SETTLED, NOW), (), NOW, drift=seen)
+
+    before = composed({}, DRIFTED)
+    assert drift.present(before)["status"] == "True"
+    before["stableRevision"] = stable or before["stableRevision"]
+    after = composed(before, view(looks=0))
+    assert drift.present(after)["status"] == expected

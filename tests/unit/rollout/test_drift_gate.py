@@ -26,7 +26,7 @@ def report(profile: str, *bins: tuple[int, ...], minute: int = 1) -> Report:
     )  # fmt: skip
     return Report(
         instance=profile, version="1", model="m", profile=profile, rows=600, skipped=0,
-        features=FEATURES, windows=(window,),
+        features=FEATURES, counted=window, windows=(window,),
     )  # fmt: skip
 
 

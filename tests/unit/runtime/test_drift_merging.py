@@ -15,6 +15,7 @@ from fairlead_runtime.contract.drift_counts import (
     MergeError,
     Window,
     coarse_counts,
+    difference,
     empty,
     merge,
     scores,
@@ -180,6 +181,22 @@ def test_counts_of_different_profiles_are_not_added() -> None:
         empty(PROFILE, 0.0).features[0] + empty(PROFILE, 0.0).features[3]
 
 
+def test_what_was_counted_between_two_readings_is_their_difference() -> None:
+    first, second = Tally(COUNTER.layout), Tally(COUNTER.layout)
+    COUNTER.count(*rows(300, 8), first)
+    COUNTER.count(*rows(500, 9), second)
+    before = COUNTER.layout.window(first, 0.0, 60.0)
+    first.add(second)
+    after = COUNTER.layout.window(first, 0.0, 90.0)
+    assert difference(after, before) == COUNTER.layout.window(second, 60.0, 90.0)
+    with pytest.raises(MergeError, match="less"):
+        difference(before, after)
+    with pytest.raises(MergeError, match="different profiles"):
+        difference(after, empty(OTHER, 0.0))
+    with pytest.raises(MergeError, match="different bins"):
+        difference(after, empty(PROFILE, 0.0, coarse=True))
+
+
 def test_coarse_bins_are_sums_of_fine_ones() -> None:
     window = counted(*rows(3000, 6))
     for feature, each in zip(PROFILE.features, window.features, strict=True):
@@ -193,8 +210,15 @@ def report() -> Report:
     window = COUNTER.layout.window(tally, 60.0, 120.0, coarse=True)
     return Report(
         instance="i", version="3", model=DIGEST, profile=PROFILE.digest, rows=500, skipped=2,
-        features=references(PROFILE), windows=(window,), current=window,
+        features=references(PROFILE), counted=window, windows=(window,), current=window,
     )  # fmt: skip
+
+
+def report_window(**change: Any) -> dict[str, Any]:
+    """Return a report's counts, with something wrong in them."""
+    window: dict[str, Any] = to_document(report())["counted"]
+    assert change.keys() <= window.keys()
+    return window | change
 
 
 def test_a_report_that_is_written_is_read() -> None:
@@ -212,6 +236,14 @@ def test_a_report_that_is_written_is_read() -> None:
         {"profile": None},
         {"windows": None},
         {"current": 5},
+        {"counted": None},
+        {"counted": report_window(start=float("nan"))},
+        {"current": report_window(end=1e300)},
+        {"current": report_window(end=float("inf"))},
+        {"current": report_window(start=-1)},
+        {"current": report_window(start="now")},
+        {"counted": report_window(rows=10**400)},
+        {"counted": report_window(missing=[1 << 70] * len(PROFILE.features))},
     ],
 )
 def test_what_is_no_report_is_refused(change: dict[str, Any]) -> None:

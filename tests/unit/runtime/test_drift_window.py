@@ -71,6 +71,35 @@ def test_a_clock_that_goes_back_loses_nothing() -> None:
     assert window.rows == 1300
 
 
+def test_a_clock_that_is_set_back_takes_the_sub_windows_with_it() -> None:
+    day = 86400.0
+    window = fed(400, 30, start_s=day)
+    bounds = [each.end_s - each.start_s for each in window.closed()]
+    COUNTER.count(*rows(100), window.current(610.0))
+    assert window.rows == 2500
+    assert [each.end_s - each.start_s for each in window.closed()] == bounds
+    assert window.closed()[-1].end_s == 600.0
+    for minute in range(11, 22):
+        COUNTER.count(*rows(400), window.current(minute * 60.0))
+    assert [each.start_s for each in window.closed()][-5:] == [
+        60.0 * each for each in range(16, 21)
+    ]
+    assert window.rows <= 2800, "the window slides"
+    assert window.ever(21 * 60.0).rows == 30 * 400 + 100 + 11 * 400
+
+
+def test_counts_since_the_beginning_only_grow() -> None:
+    window = Sliding(COUNTER.layout, 7.0)
+    nothing = window.ever(9.0)
+    assert (nothing.start_s, nothing.end_s, nothing.rows) == (0.0, 9.0, 0)
+    for minute in range(10, 40):
+        COUNTER.count(*rows(400), window.current(minute * 60.0))
+    assert window.rows < 3000
+    ever = window.ever(40 * 60.0)
+    assert (ever.start_s, ever.end_s, ever.rows) == (600.0, 2400.0, 30 * 400)
+    assert {each.rows for each in ever.features} == {30 * 400}
+
+
 def test_old_rows_go_once_new_ones_fill_the_window() -> None:
     window = fed(4000, 2)
     for minute in range(10, 16):

@@ -8,7 +8,7 @@ import pytest
 
 from fairlead_operator.stats.drift import compare
 from fairlead_operator.stats.drift_pairs import pair
-from fairlead_runtime.contract.drift_counts import FeatureCounts, MergeError, Window
+from fairlead_runtime.contract.drift_counts import FeatureCounts, MergeError, Window, merge
 from fairlead_runtime.contract.drift_report import Reference, Report
 
 X = Reference(name="x", role="input", kind="number", cut="1", bins=(100,) * 10, missing=0)
@@ -27,6 +27,7 @@ def report(profile: str, *windows: Window, features: tuple[Reference, ...] = (X,
     return Report(
         instance="i", version="1", model="m", profile=profile, rows=0, skipped=0,
         features=features, windows=windows,
+        counted=merge(windows) if windows else window(profile, 0),
     )  # fmt: skip
 
 
