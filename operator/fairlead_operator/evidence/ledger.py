@@ -33,6 +33,7 @@ class Ledger:
         seen: The last reading of each pod.
         restarts: Restarts of each model pod's containers, as last seen.
         unread: Pods that were to be read and could not be.
+        trouble: Why nobody could be read, where the counts are asked for elsewhere.
         young: A pod that is not in `seen` is counted from its process' beginning where that is no
             older; None is `begin`. Of a ledger that was stored without some pods it is later.
     """
@@ -45,6 +46,7 @@ class Ledger:
     seen: Mapping[str, Reading] = field(default_factory=dict)
     restarts: Mapping[str, int] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    trouble: str = ""
     young: dt.datetime | None = None
 
     def advance(
@@ -102,6 +104,7 @@ class Ledger:
             mirrored=_bounded(self.mirrored),
             served=_bounded(self.served),
             unread=self.unread,
+            trouble=self.trouble,
         )
 
     def _grown(self, reading: Reading) -> dict[str, Group]:
