@@ -47,6 +47,8 @@ class Settings:
         recorder_token_file: A file with a token for it, read anew for each request.
         recorder_ca: The authorities (PEM) that the recorder's certificate is checked by, and the
             routers' exposures as well; empty where it has none, or one that everybody knows.
+        prometheus_url: Where a Prometheus is that evidence of rollouts is read from; empty where it
+            is read from the pods themselves.
         tls_dir: Folder with `tls.crt` and `tls.key` for health and metrics; empty serves http.
         tracing_endpoint: `http://host:port` of a collector that takes OTLP over HTTP; empty where
             nothing is traced.
@@ -76,6 +78,7 @@ class Settings:
     recorder_exposures: str = ""
     recorder_token_file: str = ""
     recorder_ca: str = ""
+    prometheus_url: str = ""
     tls_dir: str = ""
     tracing_endpoint: str = ""
     tracing_share: float = 1.0
@@ -133,6 +136,11 @@ def add_arguments(parser: argparse.ArgumentParser, env: Mapping[str, str] = os.e
     )  # fmt: skip
     flag("--recorder-token-file", str, "", "file with a token for the recorder")
     flag("--recorder-ca-file", str, "", "file with the authority of the recorder's certificate")
+    flag(
+        "--prometheus-url", str, "",
+        "URL of a Prometheus that scrapes models and routers: evidence of rollouts is read from it "
+        "and not from the pods",
+    )  # fmt: skip
     flag("--tls-dir", str, "", "folder with tls.crt and tls.key for health and metrics")
     flag(
         "--tracing-endpoint", str, "",
@@ -195,6 +203,7 @@ def from_arguments(args: argparse.Namespace) -> Settings:
         or (f"{url.hostname}:4318" if url.hostname else ""),
         recorder_token_file=args.recorder_token_file,
         recorder_ca=_authority(args.recorder_ca_file),
+        prometheus_url=_prometheus(args.prometheus_url),
         tls_dir=args.tls_dir,
         tracing_endpoint=_collector(args.tracing_endpoint),
         tracing_share=_share(args.tracing_share),
@@ -226,6 +235,26 @@ def _collector(url: str) -> str:
     if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
         raise ValueError(f"--tracing-endpoint must be http://host:port without a path, not {url!r}")
     return f"http://{parts.hostname}:{parts.port or 4318}"
+
+
+def _prometheus(url: str) -> str:
+    """Return a Prometheus' URL as `/api/v1` is put behind it; it may be below a path.
+
+    A password in it would be in every message about it.
+    """
+    wrong = ValueError(
+        "--prometheus-url must be a URL such as http://prometheus.monitoring:9090, without "
+        "user, query or fragment"
+    )
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError as error:  # a port that is none
+        raise wrong from error
+    plain = "@" not in url and "?" not in url and "#" not in url and url.split() == [url]
+    if url and not (right and plain):
+        raise wrong
+    return url.rstrip("/")
 
 
 def _share(share: float) -> float:

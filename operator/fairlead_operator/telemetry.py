@@ -40,7 +40,8 @@ class Metrics:
         )
         self.errors = Counter(
             "fairlead_operator_errors",
-            "What went wrong, by reason: failed passes and resyncs, objects that are refused.",
+            "What went wrong, by reason: failed passes and resyncs, objects that are refused, "
+            "evidence that cannot be read.",
             ["reason"],
             registry=self.registry,
         )

@@ -51,7 +51,10 @@ class Cluster:
         self.bad = False
         self.asking = True
         """Whether anybody sends requests."""
+        self.trouble = ""
+        """Why nothing is counted any more."""
         self.since: dt.datetime | None = None
+        self.end = later(0)
         self.asked = 0
         rig.routers, rig.count = self.routers, self.count
 
@@ -71,9 +74,11 @@ class Cluster:
         self.asked += 1
         if self.since is None or self.since < since:
             self.since = max(since, later(self.seconds))
-        grown = int((later(self.seconds) - self.since).total_seconds() * 500 * self.asking)
+        if not self.trouble:
+            self.end = later(self.seconds)
+        end, (stable, candidate) = max(self.since, self.end), pods.keys[:2]
+        grown = int((end - self.since).total_seconds() * 500 * self.asking)
         mine = some(grown, errors=grown // 2 if self.bad else 0)
-        end, (stable, candidate) = later(self.seconds), pods.keys[:2]
         if compare:
             # Only copies so far: nobody gets the candidate's answers.
             window = Window(
@@ -81,7 +86,8 @@ class Cluster:
             )
             return Counted(window=window, mirror=Compared(pairs=grown, differing=0, end=end))
         arms: dict[str, Counts] = {stable: some(grown), candidate: mine}
-        return Counted(window=Window(begin=self.since, end=end, arms=arms))
+        window = Window(begin=self.since, end=end, arms=arms, trouble=self.trouble)
+        return Counted(window=window)
 
     async def go(self, seconds: float = 0.0) -> JSON:
         """Let time pass, run passes until nothing changes, and return the resource."""

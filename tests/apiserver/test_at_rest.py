@@ -52,7 +52,10 @@ async def resyncs(operator: OperatorProcess, more: int) -> None:
 async def test_at_rest_the_only_writes_are_the_leases(
     api: Api, plane: ControlPlane, namespace: str, kubelet: Kubelet, new_operator: MakeOperator
 ) -> None:
-    operator = await new_operator("--resync-seconds", "0.5").start()
+    # At rest nobody asks a Prometheus, so that nobody notices that it is away.
+    operator = await new_operator(
+        "--resync-seconds", "0.5", "--prometheus-url", "http://127.0.0.1:1"
+    ).start()
     await api.create(MODEL_DEPLOYMENT, namespace, a_model())
     broken = a_model("broken")
     broken["spec"]["model"]["version"] = "b"

@@ -120,6 +120,36 @@ async def test_a_failing_update_is_rolled_back_and_stays_so(
         assert await world.phase() == "Validating"
 
 
+async def test_evidence_that_cannot_be_asked_for_holds_and_says_so(
+    api: Api, plane: ControlPlane, namespace: str
+) -> None:
+    world, rig = await cluster_of(api, plane, namespace)
+    async with rig:
+        await world.first()
+        await world.second()
+        await world.split()
+        await world.go(5)
+        world.trouble = "http://prometheus:9090 cannot be asked: no route to host"
+        live = await world.go(40)
+        assert (live["status"]["step"], live["status"]["weight"]) == ("1/2 10%", 10)
+        ready = condition(live, "Ready")
+        assert ready["reason"] == "RolloutProgressing"
+        assert "Stale at all gates: the last counts are " in ready["message"]
+        assert world.trouble in ready["message"]
+        counted = rig.metrics.registry.get_sample_value(
+            "fairlead_operator_errors_total", {"reason": "PrometheusError"}
+        )
+        assert counted is not None
+        assert counted >= 1
+        live = await world.go(600)
+        assert (live["status"]["step"], condition(live, "Ready")["reason"]) == (
+            "1/2 10% held", "RolloutHeld",
+        )  # fmt: skip
+        world.trouble = ""
+        live = await world.go(5)
+        assert live["status"]["step"].startswith("2/2 50%")
+
+
 async def test_successive_canaries_leave_nothing_of_each_other(
     api: Api, plane: ControlPlane, namespace: str
 ) -> None:

@@ -210,6 +210,25 @@ def test_a_database_is_reached_where_there_is_one() -> None:
     assert reached(database, "networkPolicy.recorderTo[0].ports[0].port=6432") == [6432]
 
 
+def test_a_prometheus_that_evidence_comes_from_is_reached_and_nothing_beside_it() -> None:
+    def reached(*settings: str) -> list[int]:
+        documents = _documents(*settings)
+        policies, operator = of_kind(documents, "NetworkPolicy"), _pods(documents)["operator"]
+        prometheus = _PODS["prometheus"]
+        ports = (80, 443, 9090, 9091)
+        return [port for port in ports if reaches(policies, operator, prometheus, port)]
+
+    # The API server's ports are open at any address.
+    assert reached() == [443]
+    url = "operator.prometheusUrl="
+    assert reached(f"{url}http://prometheus.monitoring:9090/prometheus") == [443, 9090]
+    assert reached(f"{url}http://prometheus.monitoring") == [80, 443]
+    assert reached(f"{url}https://prometheus.monitoring") == [443]
+    assert reached(f"{url}http://[fd00::1]:9090") == [443, 9090]
+    named = "networkPolicy.operatorTo[0].ports[0].port=9091"
+    assert reached(f"{url}http://prometheus.monitoring:9090", named) == [443, 9091]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

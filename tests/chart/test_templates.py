@@ -116,6 +116,7 @@ def test_values_reach_the_operator_as_they_were_written() -> None:
     assert told.router_image == f"registry.example/envoy@sha256:{'0123456789abcdef' * 4}"
     assert (told.lease_namespace, told.lease_name) == (NAMESPACE, "one-of-many")
     assert (told.resync_s, told.log_level) == (30.5, "debug")
+    assert told.prometheus_url == "https://metrics.example/prometheus"
     assert (told.tracing_endpoint, told.tracing_share) == ("http://collector.tracing:4318", 0.25)
     assert (told.health_port, told.metrics_port) == (18081, 19090)
 
@@ -126,8 +127,8 @@ def test_defaults_are_the_operators_own() -> None:
     alone = settings.from_arguments(parser.parse_args([]))
     for name in (
         "namespaces", "runtime_image", "gpu_runtime_image", "router_image", "resync_s", "drain_s",
-        "tracing_endpoint", "tracing_share", "connection_age_s", "health_port", "metrics_port",
-        "workers", "log_level",
+        "prometheus_url", "tracing_endpoint", "tracing_share", "connection_age_s", "health_port",
+        "metrics_port", "workers", "log_level",
     ):  # fmt: skip
         assert getattr(given, name) == getattr(alone, name), name
 

@@ -32,6 +32,11 @@ from tests.chart.rendering import CHART, HelmError, schema, template, values
         ("operator.workers=0", "at '/operator/workers': minimum"),
         ("operator.drainSeconds=5m", "at '/operator/drainSeconds': got string, want number"),
         ("operator.connectionAgeSeconds=0", "at '/operator/connectionAgeSeconds': minimum"),
+        (
+            "operator.prometheusUrl=prometheus:9090",
+            "at '/operator/prometheusUrl': 'prometheus:9090'",
+        ),
+        ("operator.prometheusUrl=http://a:b@p:1", "at '/operator/prometheusUrl': 'http://a:b@p:1'"),
         ("operator.healthPort=80", "at '/operator/healthPort': minimum"),
         ("tracing.endpoint=collector:4318", "at '/tracing/endpoint': 'collector:4318' does not"),
         ("tracing.share=0", "at '/tracing/share': exclusiveMinimum"),

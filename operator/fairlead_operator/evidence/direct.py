@@ -15,6 +15,7 @@ from fairlead_operator.evidence.ledger import Ledger
 from fairlead_operator.evidence.readings import Life, Reading
 from fairlead_operator.evidence.routers import RouterPod
 from fairlead_operator.evidence.scrape import Page, Scraper, Target, Unread
+from fairlead_operator.traffic.counts import STALE_AFTER_S
 
 HTTP_PORT = 8080
 """Where a model pod's `/metrics` is, if it has no port for it alone."""
@@ -134,6 +135,8 @@ async def read(ledger: Ledger, pods: Pods, scraper: Scraper) -> Ledger:
 
 class Direct:
     """Counts of several addresses, each since an instant of its own."""
+
+    stale_after_s = STALE_AFTER_S
 
     def __init__(self, scraper: Scraper) -> None:
         self._scraper = scraper

@@ -33,6 +33,9 @@ class Ledger:
         seen: The last reading of each pod.
         restarts: Restarts of each model pod's containers, as last seen.
         unread: Pods that were to be read and could not be.
+        trouble: Why nobody could be read, where the counts are asked for elsewhere.
+        young: A pod that is not in `seen` is counted from its process' beginning where that is no
+            older; None is `begin`. Of a ledger that was stored without some pods it is later.
     """
 
     begin: dt.datetime
@@ -43,6 +46,8 @@ class Ledger:
     seen: Mapping[str, Reading] = field(default_factory=dict)
     restarts: Mapping[str, int] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    trouble: str = ""
+    young: dt.datetime | None = None
 
     def advance(
         self,
@@ -99,6 +104,7 @@ class Ledger:
             mirrored=_bounded(self.mirrored),
             served=_bounded(self.served),
             unread=self.unread,
+            trouble=self.trouble,
         )
 
     def _grown(self, reading: Reading) -> dict[str, Group]:
@@ -106,7 +112,7 @@ class Ledger:
         known = self.seen.get(reading.pod)
         if known is None:
             # What a pod counted before the beginning is not known; a younger one counted nothing.
-            return dict(reading.groups) if reading.started >= self.begin else {}
+            return dict(reading.groups) if reading.started >= self._young else {}
         anew = reading.started - known.started > RESTARTED_AFTER
         grown = {}
         for name, group in reading.groups.items():
@@ -118,8 +124,12 @@ class Ledger:
     def _restarted(self, life: Life) -> int:
         known = self.restarts.get(life.pod)
         if known is None:
-            known = 0 if life.created >= self.begin else life.restarts
+            known = 0 if life.created >= self._young else life.restarts
         return max(0, life.restarts - known)
+
+    @property
+    def _young(self) -> dt.datetime:
+        return max(self.begin, self.young or self.begin)
 
 
 class _Sums:

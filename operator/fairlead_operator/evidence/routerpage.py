@@ -79,7 +79,8 @@ def of_samples(pod: str, at: dt.datetime, found: Iterable[Sample]) -> Reading:
             continue
         cluster = sample.labels.get("envoy_cluster_name", "")
         if sample.name == _TIME:
-            edge = float(sample.labels.get("le", "nan"))
+            # Prometheus writes an edge's last digits in another way than Envoy.
+            edge = round(float(sample.labels.get("le", "nan")), 6)
             buckets.setdefault(cluster, {})[edge] = int(sample.value)
             continue
         if sample.name == "envoy_cluster_endpoint_rq_error":

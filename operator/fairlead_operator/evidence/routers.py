@@ -6,6 +6,7 @@ tables where new ones are broken, and tells nobody.
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from fairlead_operator.traffic.states import Router
 
 METRICS_PORT = 9902
 """Where a router publishes its statistics, and nothing else."""
+_LONG_AGO = dt.datetime.min.replace(tzinfo=dt.UTC)
 _CDS = "envoy_cluster_manager_cds_version_text"
 _LDS = "envoy_listener_manager_lds_version_text"
 _RDS = "envoy_http_rds_version_text"
@@ -39,12 +41,14 @@ class RouterPod:
         ip: Its address; empty where it has none yet.
         ready: Whether it gets new connections.
         port: Where it publishes its statistics.
+        created: When it was created.
     """
 
     name: str
     ip: str
     ready: bool
     port: int = METRICS_PORT
+    created: dt.datetime = _LONG_AGO
 
 
 async def observe(pods: Sequence[RouterPod], scraper: Scraper) -> tuple[Router, ...]:

@@ -67,6 +67,12 @@ def to_json(ledger: Ledger, limits_ms: Sequence[float] | None = None) -> Json:
         "restarts": dict(restarts),
         "unread": list(ledger.unread[:MOST_PODS]),
     }
+    if len(routers_first) > len(kept) or len(ledger.restarts) > len(restarts):
+        # Of those that are left out everything up to here is in the sums already.
+        latest = max([ledger.end, *(each.at for each in routers_first)])
+        document["young"] = _milliseconds(latest) + 1
+    elif ledger.young is not None:
+        document["young"] = _milliseconds(ledger.young)
     document["edges"] = edges.texts
     return document
 
@@ -87,6 +93,7 @@ def from_json(document: Mapping[str, Any]) -> Ledger:
         seen={pod: _read_reading(pod, each, edges) for pod, each in document["seen"].items()},
         restarts={pod: int(times) for pod, times in document["restarts"].items()},
         unread=tuple(map(str, document["unread"])),
+        young=_instant(document["young"]) if "young" in document else None,
     )
 
 

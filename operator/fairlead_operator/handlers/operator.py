@@ -9,6 +9,7 @@ import signal
 
 from fairlead_operator import certificate
 from fairlead_operator.evidence.direct import Direct
+from fairlead_operator.evidence.prometheus import Prometheus
 from fairlead_operator.evidence.recorder import Recorder
 from fairlead_operator.evidence.scrape import Scraper
 from fairlead_operator.handlers import ports
@@ -47,6 +48,7 @@ async def run(settings: Settings) -> None:
         recorder = Recorder(
             settings.recorder_url, settings.recorder_token_file, settings.recorder_ca
         )
+        prometheus = Prometheus(settings.prometheus_url) if settings.prometheus_url else None
         reconciler = Reconciler(
             cluster,
             cache,
@@ -54,7 +56,7 @@ async def run(settings: Settings) -> None:
             metrics,
             routers.reader(scraper),
             drift.reader(scraper),
-            counting.Counter(scraper),
+            counting.Counter(scraper, prometheus),
             recorder,
             latency.reader(scraper),
         )
@@ -79,6 +81,7 @@ async def run(settings: Settings) -> None:
             ),
             scraper,
             recorder,
+            prometheus or contextlib.nullcontext(),
             Watches(loop.observe, open_cluster.credentials, settings.namespaces),
         ):
             scope = ", ".join(settings.namespaces) or "the whole cluster"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from fairlead_operator.evidence import compared, saved
 from fairlead_operator.evidence.compared import Comparison
 from fairlead_operator.evidence.direct import Direct, Pods, model_pod
+from fairlead_operator.evidence.ledger import Ledger
 from fairlead_operator.evidence.routers import RouterPod
 from fairlead_operator.evidence.scrape import Scraper
 from fairlead_operator.planning import names, router
@@ -52,7 +53,7 @@ class Count(Protocol):
         """Return what was counted since an instant.
 
         Args:
-            address: What the counts are kept under.
+            address: `namespace/name`; what the counts are kept under.
             pods: The pods; None forgets the address.
             since: What happened before is not counted.
             compare: Whether answers to copies are compared as well.
@@ -72,12 +73,37 @@ async def nobody(
     return None
 
 
-class Counter:
-    """Counts from the pods themselves; what was counted before a restart is in status."""
+class Provider(Protocol):
+    """Where an address's counts come from: `Direct` or `Prometheus`."""
 
-    def __init__(self, scraper: Scraper) -> None:
+    stale_after_s: float
+    """Counts that are older pass nothing."""
+
+    async def read(self, address: str, pods: Pods, since: dt.datetime) -> Ledger:
+        """Return what was counted since an instant; where nobody can be asked, what was known."""
+
+    def knows(self, address: str) -> bool:
+        """Whether an address has been read, or restored, and not been forgotten."""
+
+    def restore(self, address: str, ledger: Ledger) -> None:
+        """Go on with a ledger that was stored, whoever counted it."""
+
+    def forget(self, address: str) -> None:
+        """Count an address no more."""
+
+
+class Counter:
+    """Counts by a provider; what was counted before a restart is in status."""
+
+    def __init__(self, scraper: Scraper, provider: Provider | None = None) -> None:
+        """Say who reads.
+
+        Args:
+            scraper: Who reads answers to copies, from the pods themselves.
+            provider: Who counts; by default the same, from the same pods.
+        """
         self._scraper = scraper
-        self._direct = Direct(scraper)
+        self._provider = provider or Direct(scraper)
         self._compared: dict[str, Comparison] = {}
 
     async def __call__(
@@ -93,12 +119,12 @@ class Counter:
         if pods is None or not compare:
             self._compared.pop(address, None)
         if pods is None:
-            self._direct.forget(address)
+            self._provider.forget(address)
             return None
-        if not self._direct.knows(address) and (known := saved.unpack(readings)) is not None:
-            self._direct.restore(address, known)
-        ledger = await self._direct.read(address, pods, since)
-        window = ledger.window()
+        if not self._provider.knows(address) and (known := saved.unpack(readings)) is not None:
+            self._provider.restore(address, known)
+        ledger = await self._provider.read(address, pods, since)
+        window = replace(ledger.window(), stale_after_s=self._provider.stale_after_s)
         mirror = await self._answers(address, pods, since, window.end) if compare else None
         return Counted(window=window, mirror=mirror, readings=saved.pack(ledger))
 
@@ -147,6 +173,7 @@ def pods(
                 ip=str((pod.get("status") or {}).get("podIP") or ""),
                 ready=ready(pod),
                 port=router.METRICS_PORT,
+                created=dt.datetime.fromisoformat(pod["metadata"]["creationTimestamp"]),
             )
             for pod in routers
             if not going(pod)

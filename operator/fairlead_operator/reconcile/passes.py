@@ -11,6 +11,7 @@ from typing import Any
 
 from fairlead_operator.api.conditions import MEASURED_EVERY_S, Note, measured_wait_s
 from fairlead_operator.api.reasons import Reason
+from fairlead_operator.evidence.prometheus import PrometheusError
 from fairlead_operator.evidence.recorder import Recorder
 from fairlead_operator.kube.cache import Cache, Key
 from fairlead_operator.kube.client import Cluster
@@ -130,6 +131,9 @@ class Reconciler:
                 resource, Reason.INVALID_SPEC, str(error), now, serving=serving
             )
             return Result(changed=await self._write_status(resource, new, now))
+        if snapshot.evidence is not None and snapshot.evidence.trouble:
+            # The pass goes on: what decides now is how old the evidence is.
+            self._metrics.errors.labels(PrometheusError.__name__).inc()
         snapshot = await self._drift.compared(snapshot, now)
         changed: list[str] = []
         decision = decide(snapshot, self._settled, now)

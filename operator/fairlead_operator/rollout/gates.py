@@ -26,10 +26,8 @@ from fairlead_runtime.contract.assignment import SLOTS
 
 CLIENT_ERROR_FLOOR = 0.01
 """A share below it is nobody's concern, however few client errors the stable has."""
-STALE_AFTER_S = 30.0
-"""Evidence that is older than this passes nothing."""
 SCORES_STALE_AFTER_S = 300.0
-"""The same for comparisons of distributions: whole minutes, read once a minute."""
+"""Comparisons of distributions that are older pass nothing: whole minutes, read once a minute."""
 
 
 def judge(
@@ -71,12 +69,15 @@ def _decided(check: Check, case: Case, now: dt.datetime) -> Check:
     if ledger.end is None:
         return replace(check, verdict=Verdict.NO_EVIDENCE, message="nothing has been counted yet")
     age = (now - ledger.end).total_seconds()
-    if age > STALE_AFTER_S:
-        text = f"the last counts are {age:.0f} s old"
-        return replace(check, verdict=Verdict.STALE, message=text)
+    unread = ""
     if ledger.unread:
-        text = f"not counted since they could not be read: {', '.join(ledger.unread)}"
+        unread = f"not counted since they could not be read: {', '.join(ledger.unread)}"
+    if age > ledger.stale_after_s:
+        why = [each for each in (ledger.trouble, unread) if each]
+        text = ": ".join([f"the last counts are {age:.0f} s old", *why[:1]])
         return replace(check, verdict=Verdict.STALE, message=text)
+    if unread:
+        return replace(check, verdict=Verdict.STALE, message=unread)
     if check.source == DRIFT and check.verdict is Verdict.PASS and check.end is not None:
         age = (now - check.end).total_seconds()
         if age > SCORES_STALE_AFTER_S:

@@ -17,7 +17,7 @@ from fairlead_operator.api.times import instant, write_instant
 from fairlead_operator.rollout import quality as qualities
 from fairlead_operator.rollout.quality import Quality
 from fairlead_operator.stats.histogram import Histogram
-from fairlead_operator.traffic.counts import Counts, Window
+from fairlead_operator.traffic.counts import STALE_AFTER_S, Counts, Window
 
 if TYPE_CHECKING:
     from fairlead_operator.stats.eprocess import Events
@@ -76,6 +76,8 @@ class Ledger:
         open: What was counted in it.
         unread: Pods that could not be read at its end.
         quality: Comparisons of answers, as known last.
+        stale_after_s: How old the end may be; told with each window, and not stored.
+        trouble: Why the last window could not be asked for; likewise.
     """
 
     closed: Sides = Sides()
@@ -88,6 +90,8 @@ class Ledger:
     open: Sides = Sides()
     unread: tuple[str, ...] = ()
     quality: Quality = _UNKNOWN
+    stale_after_s: float = STALE_AFTER_S
+    trouble: str = ""
 
     @property
     def all(self) -> Sides:
@@ -132,21 +136,30 @@ class Ledger:
             since: Since when the shares are what they are; a window from before is left out, and
                 so is one that overlaps with what was counted by somebody else.
         """
+        left = replace(self, stale_after_s=window.stale_after_s, trouble=window.trouble)
         begin, end = _whole(window.begin), _whole(window.end)
         if begin < _whole(since) or (self.end is not None and end < self.end):
-            return self
+            return left
         sides = Sides(
             control=window.arms.get(control, _NOTHING),
             # What its pods say of themselves is among the arms, also while it only gets copies.
             candidate=window.arms.get(candidate, _NOTHING)
             + window.mirrored.get(candidate, _NOTHING),
         )
-        known = self
+        known = left
         if self.begin != begin:
             if self.end is not None and begin < self.end:
-                return self
+                return left
             known = self._shut()
-        return replace(known, begin=begin, end=end, open=sides, unread=tuple(window.unread[:5]))
+        return replace(
+            known,
+            begin=begin,
+            end=end,
+            open=sides,
+            unread=tuple(window.unread[:5]),
+            stale_after_s=window.stale_after_s,
+            trouble=window.trouble,
+        )
 
     def _shut(self) -> Ledger:
         return replace(

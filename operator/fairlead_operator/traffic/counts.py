@@ -13,6 +13,9 @@ from itertools import pairwise
 
 from fairlead_operator.stats.histogram import Histogram
 
+STALE_AFTER_S = 30.0
+"""Counts that are older pass nothing, where nobody says otherwise."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
@@ -129,6 +132,8 @@ class Window:
         served: What the arm's pods say of themselves, users' requests and copies together; also
             without a router. Their errors hold what the caller did wrong; not to be judged by.
         unread: Ready pods that could not be read at `end`: what they counted since is missing.
+        stale_after_s: How old `end` may be, in seconds: older counts pass nothing.
+        trouble: Why `end` stays where it was; empty where the counts could be asked for.
     """
 
     begin: dt.datetime
@@ -137,6 +142,8 @@ class Window:
     mirrored: Mapping[str, Counts] = field(default_factory=dict)
     served: Mapping[str, Counts] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
+    stale_after_s: float = STALE_AFTER_S
+    trouble: str = ""
 
     @property
     def seconds(self) -> float:

@@ -10,9 +10,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from fairlead_operator.evidence import compared, ledger, routerpage, saved
+from fairlead_operator.evidence import compared, ledger, prometheus, routerpage, saved
 from fairlead_operator.evidence.scrape import Page
-from fairlead_operator.traffic.counts import Differences
+from fairlead_operator.traffic.counts import STALE_AFTER_S, Differences
 from fairlead_operator.traffic.weights import COMPARED_PER_SECOND
 from fairlead_runtime.contract import names
 from fairlead_runtime.dataplane import compared as kept
@@ -41,6 +41,9 @@ def test_each_grpc_status_counts_as_the_page_says(code: grpc.StatusCode) -> None
 
 
 def test_limits_and_names_are_the_codes() -> None:
+    old_s = prometheus.UNREAD_AFTER.total_seconds()
+    assert f"Counts older than {old_s:g} s pass nothing\n  ({STALE_AFTER_S:g} s where" in PAGE
+    assert f"a ready pod without a scrape for {old_s:g} s is unread" in PAGE
     assert f"at {COMPARED_PER_SECOND} a second" in PAGE.replace("\n", " ")
     assert f"`{names.COMPARE_HEADER}: {names.COMPARED}`" in PAGE
     assert f"GET {names.COMPARED_PATH}" in PAGE

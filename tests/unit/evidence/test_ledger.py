@@ -358,6 +358,35 @@ def test_a_pod_whose_last_reading_was_not_stored_counts_from_its_next_reading_on
     assert again.window().arms["stable"].requests == 3
 
 
+def test_a_young_pod_that_was_not_stored_does_not_count_twice() -> None:
+    def looked(ledger: Ledger, time: float, count: int, restarts: int) -> Ledger:
+        young = range(saved.MOST_PODS + 1)
+        readings = [
+            a_router(f"r{i:03}", time=time, started=5, stable_http={"answered": count})
+            for i in young
+        ]
+        lives = [dataclasses.replace(a_life(restarts, created=4), pod=f"c{i:03}") for i in young]
+        there = [*(each.pod for each in readings), *(each.pod for each in lives)]
+        return ledger.advance(readings, lives, keys=KEYS, pods=there, needed=there)
+
+    def counted(ledger: Ledger) -> tuple[int, int]:
+        arms = ledger.window().arms
+        return arms["stable"].requests, arms["candidate"].restarts
+
+    all_of_them, stored = saved.MOST_PODS + 1, saved.MOST_PODS
+    ledger = looked(ledgers.new(NOW), 10, 7, 1)
+    assert counted(ledger) == (7 * all_of_them, all_of_them)
+    for _ in range(2):  # the second operator stores what it had from the first one
+        restored = saved.unpack(saved.pack(ledger))
+        assert restored is not None
+        ledger = restored
+    ledger = looked(ledger, 20, 9, 2)
+    # Of the one that was left out nobody knows from where it went on.
+    assert counted(ledger) == (7 * all_of_them + 2 * stored, all_of_them + stored)
+    ledger = looked(ledger, 30, 10, 2)
+    assert counted(ledger)[0] == 7 * all_of_them + 2 * stored + all_of_them
+
+
 def test_what_is_no_stored_ledger_is_refused() -> None:
     with pytest.raises((KeyError, TypeError, ValueError)):
         saved.from_json({"begin": 1})

@@ -115,11 +115,19 @@ def test_the_question_names_the_pods_and_nothing_else() -> None:
         {},
         {"data": {"result": [{"metric": {}, "values": [[1, "2"]]}]}},
         {"data": {"result": 3}},
+        {"data": {"result": [{"metric": {"pod": "p", "__name__": "m"}, "values": [[1, "x"]]}]}},
     ],
 )
 def test_another_answer_is_refused(answer: object) -> None:
     with pytest.raises(PrometheusError, match="something else"):
         list(prometheus.scraped(answer))
+
+
+def test_what_is_no_number_is_left_out() -> None:
+    values = [[1, "NaN"], [2, "+Inf"], [3, "4"]]
+    series = {"metric": {"pod": "p", "__name__": "m"}, "values": values}
+    [found] = prometheus.scraped({"data": {"result": [series]}})
+    assert found.sample.value == 4
 
 
 async def test_a_prometheus_that_is_not_there_is_named() -> None:

@@ -173,6 +173,15 @@ def test_old_evidence_is_stale_and_a_pod_that_cannot_be_read_as_well() -> None:
     unread = judge(ledger, Limits(), NOW)
     assert worst(unread) is Verdict.STALE
     assert "fraud-b-x" in the(Gate.ERRORS, unread).message
+    assert "fraud-b-x" in the(Gate.ERRORS, judge(ledger, Limits(), later)).message
+
+
+def test_how_old_evidence_may_be_is_its_providers_to_say() -> None:
+    ledger = a_ledger(some(20_000), some(500), stale_after_s=90.0, trouble="the store is away")
+    for age, wanted in ((89, Verdict.PASS), (91, Verdict.STALE)):
+        checks = judge(ledger, Limits(), NOW + dt.timedelta(seconds=age))
+        assert worst(checks) is wanted
+    assert the(Gate.ERRORS, checks).message == "the last counts are 91 s old: the store is away"
 
 
 def test_old_evidence_still_condemns() -> None:

@@ -51,6 +51,23 @@ def test_an_older_reading_changes_nothing() -> None:
     assert read(ledger, a_window(0, 5, some(10))) == ledger
 
 
+def test_why_a_window_could_not_be_asked_for_is_told_and_not_stored() -> None:
+    told = {"stale_after_s": 90.0, "trouble": "the store is away"}
+    windows = {
+        "grown": a_window(0, 20, some(30)),
+        "as old as it was": a_window(0, 10, some(25)),
+        "new": a_window(12, 20, some(5)),
+        "empty, by an operator that knows nothing": a_window(0, 0, some(0)),
+    }
+    ledger = read(START, a_window(0, 10, some(25)))
+    for which, window in windows.items():
+        found = read(ledger, replace(window, stale_after_s=90.0, trouble="the store is away"))
+        assert {name: getattr(found, name) for name in told} == told, which
+        assert found.all.candidate.requests >= 25
+        assert from_json(to_json(found)).trouble == ""
+        assert read(found, a_window(0, 30, some(40))).trouble == ""
+
+
 def test_a_window_from_before_the_shares_is_left_out() -> None:
     assert read(START, a_window(0, 10, some(25)), since=3) == START
 
