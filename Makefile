@@ -113,7 +113,7 @@ test: check  ## Everything that proves it: API server, chart, images, retraining
 .PHONY: test-control-plane
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
 	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/unit -m hypothesis
-	$(PY) -m pytest $(PYTEST) tests/functional -m "not slow"
+	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/functional -m "not slow"
 	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/packaging tests/apiserver tests/chart
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "not slow and not postgresql"
 

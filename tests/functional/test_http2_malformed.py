@@ -16,7 +16,7 @@ from tests.rawhttp import row
 from tests.rawhttp2 import PREFACE, Raw2, raw2
 from tests.runtimes import Served, served
 
-COUNT = int(os.environ.get("MALFORMED", "1000")) // 4
+COUNT = int(os.environ.get("MALFORMED", "1000")) // 10
 SEED = int(os.environ.get("MALFORMED_SEED", "20260101"))
 
 

@@ -57,12 +57,14 @@ def test_what_the_document_allows_is_taken_and_the_rest_refused(
     schemathesis(classifier, tmp_path, "--exclude-path-regex", "/infer$")
 
 
+@pytest.mark.slow
 def test_infer_keeps_to_the_document(classifier: Served, tmp_path: Path) -> None:
     # A schema cannot say that data has as many elements as its shape: what it allows may be wrong.
     flags = ("--include-path-regex", "/infer$", "--exclude-checks", "positive_data_acceptance")
     schemathesis(classifier, tmp_path, *flags)
 
 
+@pytest.mark.slow
 def test_many_inputs_of_every_datatype_keep_to_the_document(echo: Served, tmp_path: Path) -> None:
     # Nor that each input has as many rows as the others.
     flags = ("--include-method", "POST", "--exclude-checks", "positive_data_acceptance")
