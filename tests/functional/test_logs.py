@@ -87,7 +87,9 @@ def test_the_access_log_has_a_line_for_each_request(edge: str, tmp_path: Path) -
             grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
             pytest.raises(grpc.RpcError),
         ):
-            channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(infer)
+            channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(
+                infer, metadata=[("x-request-id", "g1")]
+            )
         server.process.terminate()
         server.process.wait(30)
     documents = [json.loads(line) for line in log.read_text().splitlines()]
@@ -98,7 +100,7 @@ def test_the_access_log_has_a_line_for_each_request(edge: str, tmp_path: Path) -
     assert 0 < first["duration_ms"] < 10_000
     assert second["status"] == 400
     over_grpc = next(each for each in access if each["protocol"] == "grpc")
-    assert over_grpc["status"] == "NOT_FOUND"
+    assert (over_grpc["status"], over_grpc["request_id"]) == ("NOT_FOUND", "g1")
 
 
 def test_without_the_flag_requests_are_not_logged(tmp_path: Path) -> None:
@@ -116,12 +118,13 @@ def test_answers_go_to_the_prediction_log_over_http_and_grpc(tmp_path: Path) -> 
     flags = ("--prediction-log", str(events), "--prediction-log-inputs", "on")
     with served(model, tmp_path / "log", *flags, "--grpc-port", str(grpc_port)) as server:
         predict(server, **HEADERS)
-        infer = INFERENCE["ModelInferRequest"](model_name="m", id="g1")
+        infer = INFERENCE["ModelInferRequest"](model_name="m")
         tensor = infer.inputs.add(name="x", datatype="FP32", shape=[1, 3])
         tensor.contents.fp32_contents.extend([1.0, 2.0, 3.0])
         with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
             channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(
-                infer.SerializeToString(), metadata=[("x-fairlead-variant", "candidate")]
+                infer.SerializeToString(),
+                metadata=[("x-fairlead-variant", "candidate"), ("x-request-id", "g1")],
             )
         first, second = lines(events, 2)
         assert server.metric('model_predictions_logged_total{model_version="1"}') == 2
