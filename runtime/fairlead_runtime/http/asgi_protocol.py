@@ -118,8 +118,12 @@ class Connection(HttpToolsProtocol):
         """The head is there."""
         self._disarm()
         self._in_head = False
+        headers = dict(self.headers)
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if len(codings) > 1:  # so that none of them goes unseen
+            headers[b"transfer-encoding"] = b", ".join(codings)
         try:
-            check_head(self.parser.get_http_version(), dict(self.headers), self._hosts)
+            check_head(self.parser.get_http_version(), headers, self._hosts)
         except RefusedError as why:
             self._stop(why)
         super().on_headers_complete()
