@@ -136,6 +136,32 @@ def test_answers_go_to_the_prediction_log_over_http_and_grpc(tmp_path: Path) -> 
     assert second["data"]["inputs"][0]["data"] == [1.0, 2.0, 3.0]
 
 
+def test_a_share_of_the_answers_goes_to_standard_output_without_what_is_redacted(
+    tmp_path: Path,
+) -> None:
+    model, log = models.classifier(tmp_path / "model.onnx"), tmp_path / "log"
+    flags = ("--prediction-log", "stdout", "--prediction-log-share", "0.25")
+    hidden = ("--prediction-log-inputs", "on", "--prediction-log-redact", "x[1],probabilities")
+    with served(model, log, *flags, *hidden) as server:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+            for number in range(400):
+                row = {"features": [1.0, 777.0, 3.0], "request_id": f"r{number}"}
+                client.post("/predict", json=row).raise_for_status()
+        server.process.terminate()
+        assert server.process.wait(30) == 0
+    text = log.read_text()
+    events = [json.loads(line)["data"] for line in text.splitlines() if line.startswith("{")]
+    assert 45 < len(events) < 155  # more than six standard deviations
+    assert len({event["request_id"] for event in events}) == len(events)
+    assert "777" not in text
+    for event in events:
+        assert event["inputs"][0]["data"] == [1.0, None, 3.0]
+        label, probabilities = event["outputs"]
+        assert (label["name"], len(label["data"])) == ("label", 1)
+        assert probabilities["redacted"]
+        assert "data" not in probabilities
+
+
 class Collector(http.server.BaseHTTPRequestHandler):
     """A server that takes batches of events, and refuses the first one."""
 
