@@ -53,7 +53,7 @@ def protobufs(seed: int, count: int, request: Any) -> Iterator[bytes]:
         if choice < 0.2:
             yield rng.randbytes(rng.randrange(80))
         elif choice < 0.7:
-            yield _damaged(rng, whole)
+            yield damaged(rng, whole)
         else:
             yield _other_fields(rng, request).SerializeToString()
 
@@ -84,7 +84,7 @@ def _other_fields(rng: random.Random, request: Any) -> Any:
     return message
 
 
-def _damaged(rng: random.Random, data: bytes) -> bytes:
+def damaged(rng: random.Random, data: bytes) -> bytes:
     """Return bytes with some changed, cut, doubled or put in."""
     body = bytearray(data)
     for _ in range(rng.randint(1, 4)):
@@ -127,7 +127,7 @@ def _json(rng: random.Random) -> Broken:
     )
     body = json.dumps(_swapped(rng, document), ensure_ascii=rng.random() < 0.5).encode()
     if rng.random() < 0.3:
-        body = _damaged(rng, body)
+        body = damaged(rng, body)
     return Broken(path, body)
 
 
@@ -150,7 +150,7 @@ def _packed(rng: random.Random) -> Broken:
     coding = rng.choice(["gzip", "deflate", "br", "gzip, deflate", "x"])
     body = gzip.compress(plain) if rng.random() < 0.5 else zlib.compress(plain)
     if rng.random() < 0.7:
-        body = _damaged(rng, body)
+        body = damaged(rng, body)
     return Broken("/v2/models/m/infer", body, {"Content-Encoding": coding})
 
 

@@ -32,8 +32,17 @@ class Reply:
 class Raw:
     """A connection."""
 
-    def __init__(self, port: int, *, timeout_s: float = 15, window: int | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        *,
+        timeout_s: float = 15,
+        window: int | None = None,
+        segment: int | None = None,
+    ) -> None:
         self.socket = socket.socket()
+        if segment is not None:  # a network's, for loopback's are so large that buffers are, too
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
         if window is not None:  # a receive buffer that is soon full
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
         self.socket.settimeout(timeout_s)
@@ -90,9 +99,11 @@ class Raw:
 
 
 @contextlib.contextmanager
-def raw(port: int, *, timeout_s: float = 15, window: int | None = None) -> Iterator[Raw]:
+def raw(
+    port: int, *, timeout_s: float = 15, window: int | None = None, segment: int | None = None
+) -> Iterator[Raw]:
     """Connect for a block."""
-    connection = Raw(port, timeout_s=timeout_s, window=window)
+    connection = Raw(port, timeout_s=timeout_s, window=window, segment=segment)
     try:
         yield connection
     finally:

@@ -169,6 +169,28 @@ def test_a_message_that_is_none_is_the_clients_fault(picker: Grpc) -> None:
             assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.parametrize(
+    ("message", "header", "wanted"),
+    [
+        ("", "h1", "h1"),
+        ("m1", "h1", "m1"),
+        ("m1", "", "m1"),
+        ("\u00fc", "", "\u00fc"),
+        ("", "", ""),
+    ],
+)
+def test_the_id_is_the_messages_or_the_metadatas_and_comes_back_in_both(
+    stub: Any, message: str, header: str, wanted: str
+) -> None:
+    request = index(1)
+    request.id = message
+    metadata = [("x-request-id", header)] if header else []
+    response, call = stub.ModelInfer.with_call(request, metadata=metadata)
+    assert response.id == wanted
+    told = dict(call.initial_metadata()).get("x-request-id", "")
+    assert told == (wanted if wanted.isascii() else "")
+
+
 def test_the_trace_of_a_call_comes_back(stub: Any) -> None:
     trace = ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
     _, call = stub.ModelInfer.with_call(index(1), metadata=[trace])

@@ -100,6 +100,28 @@ def test_an_answer_that_is_not_taken_is_given_up_alone(hasty: Served) -> None:
         assert client.replies[other].json()["name"] == "fairlead"
 
 
+def test_an_answer_that_is_taken_too_slowly_is_given_up_alone(hasty: Served) -> None:
+    window = {frames.SettingsFrame.INITIAL_WINDOW_SIZE: 10}
+    rows = b",".join([b"[1,2,3]"] * 10_000)
+    with raw2(hasty.port, settings=window, takes=False) as client:
+        stream = client.post(b'{"features": [%b]}' % rows)
+        client.socket.settimeout(0.05)
+
+        def given_up() -> bool:
+            client.send(client.open_window(100, 0, stream))  # a little now and then does not help
+            with contextlib.suppress(TimeoutError):
+                client.read()
+            return client.replies[stream].reset is not None
+
+        wait(given_up)
+        assert client.replies[stream].reset == CANCEL
+        assert len(client.replies[stream].body) < 20_000
+        client.socket.settimeout(20)
+        other = client.get()
+        client.send(client.open_window(1_000, 0, other))
+        assert client.reply(other).status == 200
+
+
 def test_an_idle_connection_is_told_to_end(hasty: Served) -> None:
     with raw2(hasty.port) as silent, raw2(hasty.port) as client:
         assert client.reply(client.get()).status == 200

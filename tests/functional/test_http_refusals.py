@@ -75,6 +75,10 @@ FORBIDDEN = {
 }
 
 BEYOND = {
+    "gzip, and chunked in another line": (
+        START + b"Transfer-Encoding: gzip\r\n" + CHUNKED + b"\r\n" + IN_CHUNKS,
+        501,
+    ),
     "gzip, chunked": (START + b"Transfer-Encoding: gzip, chunked\r\n\r\n" + IN_CHUNKS, 501),
     "chunks in 1.0": (b"POST /predict HTTP/1.0\r\n" + CHUNKED + b"\r\n" + IN_CHUNKS, 400),
     "no host": (b"GET / HTTP/1.1\r\n\r\n", 400),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import time
@@ -101,6 +102,41 @@ def test_a_client_that_does_not_read_stops_being_served_and_is_cut(hasty: Served
             client.send(body * many)
         assert hasty.metric(SUCCESS) - before < many / 2
         wait(lambda: hasty.sockets() <= base)
+
+
+@pytest.mark.parametrize("edge", ["own", "asgi"])
+def test_who_takes_too_little_is_cut_and_who_is_slow_but_steady_is_not(
+    tmp_path: Path, edge: str
+) -> None:
+    model = models.classifier(tmp_path / "model.onnx")
+    flags = ("--http-edge", edge, "--write-timeout-s", "4")
+    asked = post(b'{"features": [%b]}' % b",".join([b"[1,2,3]"] * 300_000))  # 7 MB of answer
+    with (
+        served(model, tmp_path / "log", *flags) as server,
+        raw(server.port, window=32_768) as steady,
+        raw(server.port, window=2048, segment=536) as trickling,
+    ):
+        taken = {}
+        for client in (steady, trickling):
+            client.send(asked)
+            taken[client] = client.socket.recv(1)
+        both = server.sockets()
+
+        def cut() -> bool:
+            taken[trickling] += trickling.socket.recv(1024)  # 8 KiB a second, half of what it must
+            for _ in range(2):  # and here it is five times as much
+                taken[steady] += steady.socket.recv(4096)
+            return server.sockets() < both
+
+        wait(cut, pause_s=0.1)
+        assert len(taken[trickling]) < 300_000
+        head, _, body = taken[steady].partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].split()[0])
+        while len(body) < length:
+            more = steady.socket.recv(1 << 20)
+            assert more
+            body += more
+        assert len(json.loads(body)["prediction"]) == 300_000
 
 
 def test_a_client_that_reads_late_gets_everything_in_order(own_patient: Served) -> None:

@@ -87,7 +87,9 @@ def test_the_access_log_has_a_line_for_each_request(edge: str, tmp_path: Path) -
             grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
             pytest.raises(grpc.RpcError),
         ):
-            channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(infer)
+            channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(
+                infer, metadata=[("x-request-id", "g1")]
+            )
         server.process.terminate()
         server.process.wait(30)
     documents = [json.loads(line) for line in log.read_text().splitlines()]
@@ -98,7 +100,7 @@ def test_the_access_log_has_a_line_for_each_request(edge: str, tmp_path: Path) -
     assert 0 < first["duration_ms"] < 10_000
     assert second["status"] == 400
     over_grpc = next(each for each in access if each["protocol"] == "grpc")
-    assert over_grpc["status"] == "NOT_FOUND"
+    assert (over_grpc["status"], over_grpc["request_id"]) == ("NOT_FOUND", "g1")
 
 
 def test_without_the_flag_requests_are_not_logged(tmp_path: Path) -> None:
@@ -116,12 +118,13 @@ def test_answers_go_to_the_prediction_log_over_http_and_grpc(tmp_path: Path) -> 
     flags = ("--prediction-log", str(events), "--prediction-log-inputs", "on")
     with served(model, tmp_path / "log", *flags, "--grpc-port", str(grpc_port)) as server:
         predict(server, **HEADERS)
-        infer = INFERENCE["ModelInferRequest"](model_name="m", id="g1")
+        infer = INFERENCE["ModelInferRequest"](model_name="m")
         tensor = infer.inputs.add(name="x", datatype="FP32", shape=[1, 3])
         tensor.contents.fp32_contents.extend([1.0, 2.0, 3.0])
         with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
             channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")(
-                infer.SerializeToString(), metadata=[("x-fairlead-variant", "candidate")]
+                infer.SerializeToString(),
+                metadata=[("x-fairlead-variant", "candidate"), ("x-request-id", "g1")],
             )
         first, second = lines(events, 2)
         assert server.metric('model_predictions_logged_total{model_version="1"}') == 2
@@ -131,6 +134,32 @@ def test_answers_go_to_the_prediction_log_over_http_and_grpc(tmp_path: Path) -> 
     assert second["data"]["variant"] == "candidate"
     assert first["data"]["outputs"] == second["data"]["outputs"]
     assert second["data"]["inputs"][0]["data"] == [1.0, 2.0, 3.0]
+
+
+def test_a_share_of_the_answers_goes_to_standard_output_without_what_is_redacted(
+    tmp_path: Path,
+) -> None:
+    model, log = models.classifier(tmp_path / "model.onnx"), tmp_path / "log"
+    flags = ("--prediction-log", "stdout", "--prediction-log-share", "0.25")
+    hidden = ("--prediction-log-inputs", "on", "--prediction-log-redact", "x[1],probabilities")
+    with served(model, log, *flags, *hidden) as server:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+            for number in range(400):
+                row = {"features": [1.0, 777.0, 3.0], "request_id": f"r{number}"}
+                client.post("/predict", json=row).raise_for_status()
+        server.process.terminate()
+        assert server.process.wait(30) == 0
+    text = log.read_text()
+    events = [json.loads(line)["data"] for line in text.splitlines() if line.startswith("{")]
+    assert 45 < len(events) < 155  # more than six standard deviations
+    assert len({event["request_id"] for event in events}) == len(events)
+    assert "777" not in text
+    for event in events:
+        assert event["inputs"][0]["data"] == [1.0, None, 3.0]
+        label, probabilities = event["outputs"]
+        assert (label["name"], len(label["data"])) == ("label", 1)
+        assert probabilities["redacted"]
+        assert "data" not in probabilities
 
 
 class Collector(http.server.BaseHTTPRequestHandler):

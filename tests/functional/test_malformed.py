@@ -7,16 +7,20 @@ import http.client
 import json
 import math
 import os
+import socket
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
 import numpy as np
+import pytest
 from tritonclient.grpc import service_pb2
 
 from cluster.controlplane import free_ports
 from tests import models
 from tests.malformed import http_requests, protobufs
+from tests.malformed_framing import SMUGGLED, asked, framings
 from tests.runtimes import Served, served
 
 COUNT = int(os.environ.get("MALFORMED", "1000"))
@@ -107,5 +111,70 @@ def test_no_broken_protobuf_breaks_the_server(tmp_path: Path) -> None:
                 before = memory_mib(runtime)
         assert seen[grpc.StatusCode.INVALID_ARGUMENT] > _EACH / 4
         assert memory_mib(runtime) < before + 20
+        assert runtime.get("/health")[0] == 200
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def answers(port: int, data: bytes, *, ends: bool) -> list[tuple[int, bytes]]:
+    """Send these bytes, and return status and body of all that comes until the server closes."""
+    got = b""
+    was_reset = True
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=60) as client,
+        contextlib.suppress(ConnectionError),  # it may close before all is sent
+    ):
+        client.sendall(data)
+        if ends:
+            client.shutdown(socket.SHUT_WR)
+        while more := client.recv(1 << 16):
+            got += more
+        was_reset = False
+    found = []
+    while got and not (was_reset and b"\r\n\r\n" not in got):
+        head, _, got = got.partition(b"\r\n\r\n")
+        start, *lines = head.decode("latin-1").lower().split("\r\n")
+        headers = dict(line.split(": ", 1) for line in lines)
+        version, status = start.split(" ")[:2]
+        assert version == "http/1.1", head
+        length = int(headers["content-length"])
+        assert len(got) >= length or was_reset, (data, head)
+        body, got = got[:length], got[length:]
+        if len(body) == length:
+            found.append((int(status), body))
+        if headers.get("connection") == "close":
+            assert not got, (data, "more came behind an answer that closes")
+        else:
+            assert int(status) not in (501, 505), (data, head)
+    return found
+
+
+@pytest.mark.parametrize("edge", ["own", "asgi"])
+def test_no_broken_framing_breaks_the_server_or_smuggles_a_request(
+    tmp_path: Path, edge: str
+) -> None:
+    own = edge == "own"
+    # uvicorn answers nobody who has ended, so that one waits for its times, of a second at least.
+    times = ("--header-timeout-s", "0.3", "--body-timeout-s", "0.3", "--keep-alive-s", "0.3")
+    model = models.classifier(tmp_path / "model.onnx")
+    with served(model, tmp_path / "log", "--http-edge", edge, *(() if own else times)) as runtime:
+        seen: Counter[int] = Counter()
+
+        def one(data: bytes) -> list[int]:
+            found, wanted = answers(runtime.port, data, ends=own), asked(data)
+            # What a strict reader of others takes for requests, and one refusal.
+            assert len(found) <= len(wanted) + 1, (data, found, wanted)
+            inner = sum(SMUGGLED in body for _, body in found)
+            assert inner <= sum(SMUGGLED in target for target in wanted), (data, found, wanted)
+            for status, body in found:
+                assert status < 500 or status in (501, 505), (data, body)
+                document = json.loads(body)
+                assert status == 200 or (document["error"] and document["code"]), (data, body)
+            return [status for status, _ in found]
+
+        with ThreadPoolExecutor(8 if own else 64) as pool:
+            for statuses in pool.map(one, framings(SEED, _EACH)):
+                seen.update(statuses)
+        assert seen[400] > _EACH / 3
+        assert {200, 404, 501, 505} <= set(seen)
         assert runtime.get("/health")[0] == 200
     assert "Traceback" not in (tmp_path / "log").read_text()

@@ -121,12 +121,13 @@ async def test_grpc_calls_are_traced_too(traces: Collector, tmp_path: Path) -> N
             call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
             body = INFERENCE["ModelInferRequest"](model_name="other").SerializeToString()
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await call(body, metadata=(("traceparent", SAMPLED),))
+                await call(body, metadata=(("traceparent", SAMPLED), ("x-request-id", "g1")))
             assert refused.value.code() is grpc.StatusCode.NOT_FOUND
         name = "inference.GRPCInferenceService/ModelInfer"
         span = only(traces.wait({name: 1}), name)
     assert (span["trace"], span["parent"], span["error"]) == (TRACE, PARENT, False)
     assert span["attributes"]["rpc.grpc.status"] == "NOT_FOUND"
+    assert span["attributes"]["fairlead.request.id"] == "g1"
 
 
 def test_without_a_share_only_what_callers_sample_is_traced(

@@ -147,7 +147,7 @@ def register(commands: Commands) -> None:
     )
     options.add(
         "--write-timeout-s",
-        "seconds that a client may take nothing of its answer",
+        "seconds that a client may take nothing of its answer; each 16 KiB gives one back",
         kind=seconds,
         default=30.0,
     )

@@ -96,6 +96,8 @@ class HttpBatches:
         kind = http.client.HTTPConnection if parts.scheme == "http" else http.client.HTTPSConnection
         self._connection = kind(parts.hostname, parts.port, timeout=timeout_s)
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        if not self._path.isascii() or not self._path.isprintable() or " " in self._path:
+            raise ValueError(f"{url!r} has what HTTP cannot say: write it with percent signs")
 
     def write(self, events: Sequence[bytes]) -> None:
         """Send events.
@@ -131,8 +133,15 @@ class HttpBatches:
     def _headers(self) -> dict[str, str]:
         headers = {"content-type": _BATCH_TYPE}
         if self._token_file is not None:
-            headers["authorization"] = f"Bearer {self._token_file.read_text().strip()}"
+            headers["authorization"] = f"Bearer {self._token(self._token_file)}"
         return headers
+
+    @staticmethod
+    def _token(path: Path) -> str:
+        token = path.read_bytes().strip().decode("latin-1")
+        if not token.isascii() or not token.isprintable():  # http.client's words would have it
+            raise OSError(f"{path} holds no token: one line of ASCII is needed")
+        return token
 
 
 class EventWriter(Worker[bytes]):
@@ -153,7 +162,7 @@ class EventWriter(Worker[bytes]):
         """Write some events."""
         try:
             self._target.write(batch)
-        except OSError as error:
+        except Exception as error:  # noqa: BLE001 - the thread goes on whatever a token file holds
             self._watcher.unseen("log_failed", len(batch))
             now = time.monotonic()
             if now - self._complained >= _COMPLAIN_S:

@@ -35,7 +35,6 @@ Context = Any  # grpc.aio's ServicerContext, whose methods are not typed alike i
 
 ERROR_KEY = "fairlead-error-bin"
 """Trailing metadata of every error: the JSON that an HTTP client would have got."""
-_Infer = Callable[[bytes, Context], Awaitable[bytes]]
 _FAULTS = ("UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN")
 """What blames the server."""
 _STATUS: dict[type[RequestError], grpc.StatusCode] = {
@@ -47,6 +46,19 @@ _STATUS: dict[type[RequestError], grpc.StatusCode] = {
     DeadlineError: grpc.StatusCode.DEADLINE_EXCEEDED,
     InferenceError: grpc.StatusCode.INTERNAL,
 }
+
+
+class _About:
+    """What is known of one call beside its message: the span of it, and the id that it goes by."""
+
+    __slots__ = ("request_id", "span")
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id = request_id
+        self.span: Any = None
+
+
+_Infer = Callable[[bytes, Context, _About], Awaitable[bytes]]
 
 
 class Inference:
@@ -71,7 +83,11 @@ class Inference:
         infer: _Infer = self._infer if self._model.tracing is None else self._traced_infer
         if self._model.access is not None:
             infer = self._logged(infer)
-        handlers["ModelInfer"] = _unary(infer)
+
+        async def model_infer(body: bytes, context: Context) -> bytes:
+            return await infer(body, context, _about(context))
+
+        handlers["ModelInfer"] = _unary(model_infer)
         return grpc.method_handlers_generic_handler(INFERENCE_SERVICE, handlers)
 
     async def _server_live(self, _: Message, __: Context) -> Message:
@@ -94,10 +110,10 @@ class Inference:
         return render_model(model.name, model.version, model.signature(), names.PLATFORM)
 
     def _logged(self, infer: _Infer) -> _Infer:
-        async def logged(body: bytes, context: Context) -> bytes:
+        async def logged(body: bytes, context: Context, about: _About) -> bytes:
             access, started = self._model.access, time.perf_counter()
             try:
-                return await infer(body, context)
+                return await infer(body, context, about)
             finally:
                 if access is not None:
                     access.note(
@@ -106,23 +122,25 @@ class Inference:
                         path=f"/{INFERENCE_SERVICE}/ModelInfer",
                         status=_code(context),
                         seconds=time.perf_counter() - started,
-                        request_id="",
+                        request_id=about.request_id,
                         traceparent=_trace(context),
                     )
 
         return logged
 
-    async def _traced_infer(self, body: bytes, context: Context) -> bytes:
+    async def _traced_infer(self, body: bytes, context: Context, about: _About) -> bytes:
         tracing = self._model.tracing
         if tracing is None:
-            return await self._infer(body, context)
+            return await self._infer(body, context, about)
         metadata = context.invocation_metadata() or ()
         carrier = {key: str(value) for key, value in metadata if key in names.TRACE_HEADERS}
         said = {"rpc.system": "grpc", "rpc.service": INFERENCE_SERVICE, "rpc.method": "ModelInfer"}
-        span = tracing.begin(f"{INFERENCE_SERVICE}/ModelInfer", carrier, said)
+        if about.request_id:
+            said["fairlead.request.id"] = about.request_id
+        span = about.span = tracing.begin(f"{INFERENCE_SERVICE}/ModelInfer", carrier, said)
         status = "CANCELLED"
         try:
-            encoded = await self._infer(body, context, span)
+            encoded = await self._infer(body, context, about)
         except grpc.aio.AbortError:
             status = _code(context)
             raise
@@ -132,7 +150,7 @@ class Inference:
         finally:
             tracing.end(span, "rpc.grpc.status", status, failed=status in _FAULTS)
 
-    async def _infer(self, body: bytes, context: Context, span: Any = None) -> bytes:  # noqa: ANN401
+    async def _infer(self, body: bytes, context: Context, about: _About) -> bytes:
         model = self._model
         _echo_trace(context)
         with model.metrics.in_flight():
@@ -144,18 +162,21 @@ class Inference:
                 remaining = context.time_remaining()
                 deadline = None if remaining is None else now + remaining
                 call = parse_infer(request, signature, now=now, deadline=deadline)
-                call.infer.trace = span
+                call.infer.trace = about.span
+                about.request_id = call.infer.id = call.infer.id or about.request_id
                 answer = await model.infer(call.infer)
                 response = render_infer(
                     answer, signature, call, name=model.name, version=model.version
                 )
                 encoded: bytes = response.SerializeToString()
+                await _echo_id(context, about.request_id)
             except RequestError as error:
                 model.metrics.failed(error.code)
                 await _abort(context, error)
             except Exception:
                 model.metrics.failed(Code.INTERNAL)
-                log.exception("ModelInfer failed", extra={"trace_id": trace_id(_trace(context))})
+                known = {"request_id": about.request_id, "trace_id": trace_id(_trace(context))}
+                log.exception("ModelInfer failed", extra=known)
                 await _abort(context, RequestError("internal error: see the server's log"))
             took = time.perf_counter() - started
             model.metrics.succeeded(took)
@@ -195,6 +216,15 @@ def _parse(message_class: Message, body: bytes) -> Message:
         raise InvalidRequestError(
             "", f"the message is no {name}", expected=name, code=Code.INVALID_REQUEST
         ) from None
+
+
+def _about(context: Context) -> _About:
+    return _About(_told(context, names.REQUEST_ID_HEADER)[:256])
+
+
+async def _echo_id(context: Context, request_id: str) -> None:
+    if request_id.isascii() and request_id.isprintable() and request_id:
+        await context.send_initial_metadata(((names.REQUEST_ID_HEADER, request_id),))
 
 
 def _echo_trace(context: Context) -> None:

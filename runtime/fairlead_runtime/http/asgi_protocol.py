@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from fairlead_runtime.http.lifecycle import JITTER
 from fairlead_runtime.http.limits import Limits
+from fairlead_runtime.http.taking import Taking, unsent
 from fairlead_runtime.http.wire import (
     RefusedError,
     check_head,
@@ -48,7 +49,7 @@ class Connection(HttpToolsProtocol):
         self.ends = time.monotonic() + self.max_age_s * spread
         self._timer: asyncio.TimerHandle | None = None
         self._unsent_timer: asyncio.TimerHandle | None = None
-        self._unsent = self._head_bytes = self._head_size = self._hosts = 0
+        self._head_bytes = self._head_size = self._hosts = 0
         self._in_head = self._in_message = self._ended_message = False
         super().connection_made(transport)
         # Any byte that is not taken counts, so that nobody holds an answer for ever.
@@ -117,8 +118,12 @@ class Connection(HttpToolsProtocol):
         """The head is there."""
         self._disarm()
         self._in_head = False
+        headers = dict(self.headers)
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if len(codings) > 1:  # so that none of them goes unseen
+            headers[b"transfer-encoding"] = b", ".join(codings)
         try:
-            check_head(self.parser.get_http_version(), dict(self.headers), self._hosts)
+            check_head(self.parser.get_http_version(), headers, self._hosts)
         except RefusedError as why:
             self._stop(why)
         super().on_headers_complete()
@@ -135,8 +140,8 @@ class Connection(HttpToolsProtocol):
     def pause_writing(self) -> None:
         """Wait no longer than allowed for a client that does not take its answer."""
         super().pause_writing()
-        self._unsent = self.transport.get_write_buffer_size()
-        self._watch_unsent()
+        self._taking = Taking(self.limits)  # nothing is written meanwhile, so nothing is counted
+        self._look_at_unsent()
 
     def resume_writing(self) -> None:
         """Go on."""
@@ -147,16 +152,11 @@ class Connection(HttpToolsProtocol):
 
     # The rest is ours.
 
-    def _watch_unsent(self) -> None:
-        self._unsent_timer = self.loop.call_later(self.limits.write_s, self._look_at_unsent)
-
     def _look_at_unsent(self) -> None:
-        unsent = self.transport.get_write_buffer_size()
-        if unsent and unsent == self._unsent:
+        if self._taking.too_slow(unsent(self.transport), self.loop.time()):
             self.transport.abort()
-        elif unsent:
-            self._unsent = unsent
-            self._watch_unsent()
+        else:
+            self._unsent_timer = self.loop.call_later(self.limits.look_s, self._look_at_unsent)
 
     def _arm(self, seconds: float, action: Callable[[], None]) -> None:
         self._disarm()

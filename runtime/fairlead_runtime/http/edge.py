@@ -15,6 +15,7 @@ from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.messages import Request, Response
 from fairlead_runtime.http.reader import At, Entry, Reader
 from fairlead_runtime.http.stepping import Stepper
+from fairlead_runtime.http.taking import Taking, unsent
 from fairlead_runtime.http.wire import CONTINUE, head, too_many_connections, too_much_held, too_slow
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Connection(Reader, asyncio.Protocol):
         self._reading_paused = self._writing_paused = False
         self._ended_at: float | None = None  # when the client ended its sending side
         self._last_said = False  # the last answer is written
-        self._unsent, self._unsent_since = 0, 0.0
+        self._taking = Taking(house.limits)
 
     # What the event loop calls.
 
@@ -148,14 +149,11 @@ class Connection(Reader, asyncio.Protocol):
     def check(self, now: float) -> None:
         """End the connection where its client takes too long."""
         limits, transport = self._limits, self._transport
-        unsent = transport.get_write_buffer_size()
-        if unsent:
-            if unsent != self._unsent:
-                self._unsent, self._unsent_since = unsent, now
-            elif now - self._unsent_since > limits.write_s:
-                transport.abort()
+        rest = unsent(transport)
+        if self._taking.too_slow(rest, now):
+            transport.abort()
+        if rest:
             return
-        self._unsent = 0
         if self._last_said:
             if now - self._since > limits.linger_s:
                 transport.abort()
@@ -287,7 +285,10 @@ class Connection(Reader, asyncio.Protocol):
         start = head(
             response.status, response.headers, len(body), date=house.date, connection=connection
         )
-        if entry.is_head or not body:
+        if entry.is_head:
+            body = b""
+        self._taking.written += len(start) + len(body)
+        if not body:
             transport.write(start)
         elif len(body) <= _JOINED:
             transport.write(start + body)

@@ -16,6 +16,7 @@ from hyperframe.frame import GoAwayFrame
 from fairlead_runtime.http.edge import House
 from fairlead_runtime.http.http2_frames import PREFACE, Allowance, Frame, Frames, TooLongError
 from fairlead_runtime.http.http2_streams import ANY_STREAM, Streams
+from fairlead_runtime.http.taking import Taking, unsent
 
 _ROUND_TRIP_S = 1.0  # after which a client has heard that the connection ends
 
@@ -34,7 +35,7 @@ class Http2Connection(Streams, asyncio.Protocol):
         self._transport, self._ends = transport, ends
         self._frames = Frames()
         self._unfinished_since = self._checked_at = self._since
-        self._unsent, self._unsent_since = 0, 0.0
+        self._taking = Taking(house.limits)
         self._leaving_since: float | None = None  # when it was said that the connection ends
         self._ended_at: float | None = None  # when the client ended its sending side
         self._last_said = False
@@ -107,14 +108,12 @@ class Http2Connection(Streams, asyncio.Protocol):
         limits, transport = self._limits, self._transport
         self._allowance.give(round((now - self._checked_at) * Allowance.SECOND))
         self._checked_at = now
-        unsent = transport.get_write_buffer_size()
-        if unsent:
-            if unsent != self._unsent:
-                self._unsent, self._unsent_since = unsent, now
-            elif now - self._unsent_since > limits.write_s:
-                transport.abort()
+        rest = unsent(transport)
+        if self._taking.too_slow(rest, now):
+            transport.abort()
+        if rest:
+            self._hold_streams(now)
             return
-        self._unsent = 0
         if self._last_said:
             if now - self._since > limits.linger_s:
                 transport.abort()
@@ -198,7 +197,7 @@ class Http2Connection(Streams, asyncio.Protocol):
         self._write()
         if not self._transport.is_closing():
             frame = GoAwayFrame(0, last_stream, why, words.encode())
-            self._transport.write(frame.serialize())
+            self._put(frame.serialize())
 
     def _finish(self) -> None:
         """End our side; the client's last bytes are read, lest a reset takes an answer along."""
@@ -216,4 +215,8 @@ class Http2Connection(Streams, asyncio.Protocol):
     def _write(self) -> None:
         data = self._h2.data_to_send()
         if data and not self._last_said and not self._transport.is_closing():
-            self._transport.write(data)
+            self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        self._taking.written += len(data)
+        self._transport.write(data)

@@ -21,6 +21,7 @@ from fairlead_runtime.http.http2_frames import Allowance
 from fairlead_runtime.http.http2_messages import declared_length, head, request
 from fairlead_runtime.http.limits import Limits
 from fairlead_runtime.http.messages import Request, Response
+from fairlead_runtime.http.taking import Taking
 from fairlead_runtime.http.wire import RefusedError, too_much_held, too_slow
 
 log = logging.getLogger(__name__)
@@ -34,9 +35,11 @@ ANY_STREAM = (1 << 31) - 1
 class Stream:
     """A request and its answer."""
 
-    __slots__ = ("asked", "body", "id", "is_head", "moved_at", "reading", "size", "task", "unsent")
+    __slots__ = (
+        "asked", "began_at", "body", "id", "is_head", "reading", "size", "taking", "task", "unsent",
+    )  # fmt: skip
 
-    def __init__(self, number: int, now: float) -> None:
+    def __init__(self, number: int, now: float, limits: Limits) -> None:
         self.id = number
         self.asked: Request | None = None
         self.body: list[bytes] = []
@@ -45,7 +48,8 @@ class Stream:
         self.reading = True  # the client may still send
         self.task: asyncio.Task[None] | None = None
         self.unsent = memoryview(b"")
-        self.moved_at = now  # when it began, or when the client last took a part of the answer
+        self.began_at = now
+        self.taking = Taking(limits)
 
 
 class Streams(ABC):
@@ -100,7 +104,7 @@ class Streams(ABC):
             if not self._allowance.take(Allowance.RESET):
                 self._too_busy("too many streams at once")
             return
-        stream = self._streams[number] = Stream(number, self._loop.time())
+        stream = self._streams[number] = Stream(number, self._loop.time(), self._limits)
         try:
             asked = request(event.headers, self._limits)
         except RefusedError as why:
@@ -166,7 +170,7 @@ class Streams(ABC):
         headers = head(response, self._house.date)
         self._h2.send_headers(stream.id, headers, end_stream=not body)
         if body:
-            stream.unsent, stream.moved_at = memoryview(body), self._loop.time()
+            stream.unsent = memoryview(body)
             self._unsent_bytes += len(body)
             self._sending[stream.id] = stream
         else:
@@ -192,7 +196,6 @@ class Streams(ABC):
         part, stream.unsent = stream.unsent[:room], stream.unsent[room:]
         self._unsent_bytes -= len(part)
         self._allowance.give(Allowance.DATA_SENT)
-        stream.moved_at = self._loop.time()
         h2.send_data(stream.id, bytes(part), end_stream=not stream.unsent)
         if not stream.unsent:
             self._done(stream)
@@ -237,13 +240,19 @@ class Streams(ABC):
         """End each stream whose client takes too long."""
         limits = self._limits
         for stream in tuple(self._streams.values()):
-            waited = now - stream.moved_at
+            waited = now - stream.began_at
             if stream.unsent:
-                if waited > limits.write_s:
+                sharing = len(self._sending)
+                if stream.taking.too_slow(len(stream.unsent), now, among=sharing):
                     self._reset(stream, ErrorCodes.CANCEL)
             elif stream.reading and waited > limits.body_s + stream.size / limits.body_rate:
                 self._answer_with(stream, too_slow("body", limits.body_s).response())
         self._send()
+
+    def _hold_streams(self, now: float) -> None:
+        """Note that streams wait for the connection, which is not for their clients to change."""
+        for stream in self._sending.values():
+            stream.taking.hold(now)
 
 
 class _Announced(Settings):

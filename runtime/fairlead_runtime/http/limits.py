@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+_LONGEST_PAUSE_S = 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -23,7 +25,8 @@ class Limits:
         header_s: From a request's first byte to its last header.
         body_s: From there to the body's end, and a second more for each `body_rate` bytes.
         body_rate: Bytes a second that a slow sender must reach.
-        write_s: How long a client may take nothing of its answer.
+        write_s: How long a client may take nothing of its answer; see `taking.py`.
+        write_rate: Bytes a second of an answer that a slow reader must take.
         keep_alive_s: How long a connection may be idle.
         linger_s: How long a client's last bytes are awaited after the last answer, so that the
             answer is not lost with a reset connection.
@@ -44,14 +47,15 @@ class Limits:
     body_s: float = 30.0
     body_rate: int = 16 << 10
     write_s: float = 30.0
+    write_rate: int = 16 << 10
     keep_alive_s: float = 75.0
     linger_s: float = 2.0
     half_closed_s: float = 2.0
 
     @property
-    def shortest_s(self) -> float:
-        """The shortest of the times."""
-        return min(
+    def look_s(self) -> float:
+        """How often to look whether one of the times is over."""
+        shortest = min(
             self.header_s,
             self.body_s,
             self.write_s,
@@ -59,3 +63,4 @@ class Limits:
             self.linger_s,
             self.half_closed_s,
         )
+        return min(_LONGEST_PAUSE_S, shortest / 4)

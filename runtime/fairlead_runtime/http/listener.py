@@ -11,7 +11,6 @@ from fairlead_runtime.http.edge import Answering, Connection, Guest
 from fairlead_runtime.http.lifecycle import JITTER
 from fairlead_runtime.http.limits import Limits
 
-_LONGEST_SWEEP_S = 1.0
 _BACKLOG = 1024
 
 
@@ -91,7 +90,7 @@ class Listener:
         await asyncio.sleep(0)
 
     async def _sweep(self) -> None:
-        pause_s = min(_LONGEST_SWEEP_S, self.limits.shortest_s / 4)
+        pause_s = self.limits.look_s
         while True:
             await asyncio.sleep(pause_s)
             self._tick()

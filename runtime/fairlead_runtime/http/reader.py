@@ -191,6 +191,8 @@ class Reader(ABC):
             name = name.lower()
             if name == b"host":
                 self._hosts += 1
+            elif name == b"transfer-encoding" and name in self._headers:
+                value = self._headers[name] + b", " + value  # so that none of them goes unseen
             self._headers[name] = value.strip()
 
     def on_headers_complete(self) -> None:

@@ -198,12 +198,34 @@ async def test_after_the_last_answer_the_client_has_a_moment_to_go(house: House)
 
 async def test_an_answer_that_still_flows_is_not_cut(house: House) -> None:
     await house.get(GET)
-    for left in (5000, 4000, 3000):
+    for left in (5 << 20, 4 << 20, 3 << 20):
         house.wire.stuck = left
         house.pass_time(29)
     assert not gone(house)
     house.pass_time(31)
     assert gone(house)
+
+
+async def test_an_answer_that_only_trickles_is_cut(house: House) -> None:
+    await house.get(GET)
+    house.wire.stuck = 5 << 20
+    house.pass_time(1)
+    for _ in range(2):
+        assert not gone(house)
+        house.wire.stuck -= 4096
+        house.pass_time(29)
+    assert gone(house)
+
+
+async def test_what_is_answered_meanwhile_does_not_hide_what_is_taken(house: House) -> None:
+    house.wire.stuck = 60_000
+    house.connection.check(house.clock.now)
+    for _ in range(1000):
+        answer = await house.get(GET)
+        # All of it is taken within its time by the rate, and as much is left as before.
+        house.pass_time(len(answer) / (16 << 10))
+    house.pass_time(29)
+    assert not gone(house)
 
 
 @pytest.mark.parametrize("busy", [False, True])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import socket
@@ -177,6 +178,46 @@ def test_events_that_no_server_takes_are_lost_and_counted(
     assert "loses events" in caplog.text
 
 
+@pytest.mark.parametrize("token", [b"two\nlines", b"\xff\xfe", "h\u00e9".encode(), b"a\x00b"])
+def test_a_token_that_is_none_loses_events_and_the_next_one_is_taken(
+    token: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file, counts = tmp_path / "token", Counts()
+    file.write_bytes(token)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Takes) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        writer = EventWriter(HttpBatches(url, token_file=file), watcher=counts, counter=counts)
+        for _ in range(2):
+            writer.work([b"{}", b"{}"])
+        assert (counts.lost, counts.value) == ({"log_failed": 4}, 0)
+        file.write_bytes(b"good\n")
+        writer.work([b"{}"])
+        server.shutdown()
+    assert counts.value == 1
+    assert caplog.text.count("loses events") == 1
+    assert "holds no token" in caplog.text  # and not what it holds
+
+
+@pytest.mark.parametrize("path", ["/\u00e9", "/a b", "/a?\u00fc=1"])
+def test_a_path_that_http_cannot_say_is_refused_at_the_start(path: str) -> None:
+    with pytest.raises(ValueError, match="percent"):
+        HttpBatches(f"http://127.0.0.1{path}")
+
+
+class Takes(http.server.BaseHTTPRequestHandler):
+    """A server that takes all events."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(202)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+        """Say nothing."""
+
+
 class Hung:
     """A target that takes its time: until it may go on."""
 
@@ -199,6 +240,29 @@ def test_a_target_that_hangs_holds_up_nobody_and_what_does_not_fit_is_counted() 
     target.may.set()
     log.close(20)
     assert counts.value == CAPACITY + 1
+
+
+class Odd:
+    """A target whose first write ends as nobody expects."""
+
+    def __init__(self) -> None:
+        self.tried = threading.Event()
+
+    def write(self, events: Sequence[bytes]) -> None:
+        if not self.tried.is_set():
+            self.tried.set()
+            raise ValueError("nobody expects this")
+
+
+def test_the_thread_outlives_what_nobody_expects() -> None:
+    target, counts = Odd(), Counts()
+    log = a_log(target, 1.0, counts)
+    log.take([seen()])
+    assert target.tried.wait(10)
+    log.take([seen()] * 2)
+    log.close(10)
+    assert counts.lost == {"log_failed": 1}
+    assert counts.value == 2
 
 
 def test_a_line_that_was_torn_does_not_spoil_the_next_one() -> None:
