@@ -136,8 +136,8 @@ class Aside(Worker[Seen]):
         pause_s: How long answers are gathered.
     """
 
-    SAMPLE = 32
-    """Answers that are taken in each pause while no sink wants them all."""
+    SAMPLE = 1
+    """Answers that are taken in each pause while no sink wants them all: one wakes the thread."""
 
     def __init__(
         self,

@@ -111,9 +111,12 @@ class Worker(ABC, Generic[T]):
             while self._queue:
                 started = time.perf_counter()
                 self._hand_over()
-                if not self._closing:
-                    time.sleep(_REST * (time.perf_counter() - started))
-            if self._closing:
+                if self._closing:
+                    continue
+                time.sleep(_REST * (time.perf_counter() - started))
+                if len(self._queue) < BATCH:
+                    break  # gathered first: who wakes for each item takes turns with the event loop
+            if self._closing and not self._queue:
                 return
             self._awake = False
             if self._queue:  # came between the last look and this line

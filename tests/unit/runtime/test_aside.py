@@ -112,6 +112,26 @@ def wait_until_taken(aside: Aside) -> None:
         time.sleep(0.001)
 
 
+def test_answers_are_gathered_while_the_thread_has_others() -> None:
+    """Whoever woke for each answer would take turns with the event loop at each."""
+    batches: list[int] = []
+
+    class Noting:
+        def take(self, batch: Sequence[Seen]) -> None:
+            batches.append(len(batch))
+
+    aside = Aside(Counts(), pause_s=0.05)
+    aside.add(Noting())
+    began = time.monotonic()
+    for number in range(400):
+        aside.see(seen(number), 10)
+        time.sleep(0.0005)
+    lasted = time.monotonic() - began
+    aside.close(10)
+    assert sum(batches) == 400
+    assert len(batches) <= lasted / 0.05 + 2
+
+
 def test_a_sink_that_fails_harms_no_other(caplog: pytest.LogCaptureFixture) -> None:
     counts, sink = Counts(), Keeping()
     aside = Aside(counts, pause_s=0)
