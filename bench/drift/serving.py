@@ -1,11 +1,14 @@
 """What counting drift costs: for each row, in memory, and in a server's throughput.
 
-    python -m bench.drift.serving [--seconds 1] [--blocks 30]
+    python -m bench.drift.serving [--seconds 1] [--starts 14] [--blocks 1]
 
 Two servers of the same model stand side by side and are loaded in turns, one of them with a
 profile: off, on, on, off, in short rounds, of which neighbours make a pair. Absolute figures say
 something about the machine; the ratios of a pair about drift. Rounds in which others had much of
 the machine are left out, by a rule that does not look at what they gave.
+
+Two processes of one and the same program differ by a tenth as long as they live, by where their
+memory lies: so there are many starts, and each has one say, the median of its pairs.
 
 What the profile costs is at most overstated: what counting may take is saved up while the other
 server is loaded.
@@ -44,7 +47,7 @@ WIDTH = models.SMALL[0]
 MOST_PERCENT = 3.0
 """What counting drift may cost."""
 SIDES = ("off", "on")
-_WARM_UP_S = 8
+_WARM_UP_S = 3
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +85,8 @@ def main() -> int:
     """Run it and print `name: value` lines."""
     parser = argparse.ArgumentParser(prog="bench.drift.serving", description=__doc__)
     parser.add_argument("--seconds", type=int, default=1, help="of each round of load")
-    parser.add_argument("--blocks", type=int, default=30, help="of four rounds, for each load")
+    parser.add_argument("--starts", type=int, default=14, help="of both servers")
+    parser.add_argument("--blocks", type=int, default=1, help="of four rounds, for each load")
     args = parser.parse_args()
     for features in (20, 200):
         _counting(features)
@@ -131,33 +135,44 @@ def _profile(features: int) -> Profile:
 def _serving(folder: Path, args: argparse.Namespace) -> None:
     model = models.mlp(folder / "model.onnx", models.SMALL)
     profile = profiles.made(model, WIDTH, folder)
-    with contextlib.ExitStack() as stack:
-        off, on = (
-            stack.enter_context(
-                running(
-                    dataclasses.replace(fairlead(model, extra=("--profile", flag)), name=name),
-                    folder / f"{name}.log",
-                    {Kind.SIMPLE: body(Kind.SIMPLE, WIDTH, 0)},
+    print(f"# a model of {WIDTH} inputs; counting may take {CPU_SHARE:.1%} of one core")
+    print(
+        f"# a round counts where others had at most {quiet.MOST_OTHERS:.0%} of all cores and "
+        f"the hypervisor took at most {quiet.MOST_STOLEN:.0%}"
+    )
+    starts: dict[str, list[list[Pair]]] = {name: [] for name in LOADS}
+    sides = [("off", "off"), ("on", str(profile))]
+    for start in range(args.starts):
+        print(f"# start {start + 1} of {args.starts}", file=sys.stderr)
+        with contextlib.ExitStack() as stack:
+            servers = {
+                name: stack.enter_context(
+                    running(
+                        dataclasses.replace(fairlead(model, extra=("--profile", flag)), name=name),
+                        folder / f"{name}.log",
+                        {Kind.SIMPLE: body(Kind.SIMPLE, WIDTH, 0)},
+                    )
                 )
-            )
-            for name, flag in (("off", "off"), ("on", str(profile)))
-        )
-        print(f"# a model of {WIDTH} inputs; counting may take {CPU_SHARE:.0%} of one core")
-        print(
-            f"# a round counts where others had at most {quiet.MOST_OTHERS:.0%} of all cores and "
-            f"the hypervisor took at most {quiet.MOST_STOLEN:.0%}"
-        )
-        for name, (connections, rows) in LOADS.items():
-            lua = script(folder / f"{name}.lua", body(Kind.SIMPLE, WIDTH, rows))
-            for server in (off, on):  # the reserve for bursts is no steady state
-                _round(server, lua, connections, _WARM_UP_S)
-            pairs = []
-            for block in range(args.blocks):
-                print(f"# {name}: block {block + 1} of {args.blocks}", file=sys.stderr)
-                # A drift of the machine's speed weighs on both servers alike.
-                made = [_round(each, lua, connections, args.seconds) for each in (off, on, on, off)]
-                pairs += [Pair(off=made[0], on=made[1]), Pair(off=made[3], on=made[2])]
-            print("\n".join(report(name, pairs)))
+                for name, flag in (sides if start % 2 == 0 else reversed(sides))
+            }
+            for name, (connections, rows) in LOADS.items():
+                lua = script(folder / f"{name}.lua", body(Kind.SIMPLE, WIDTH, rows))
+                starts[name].append(_pairs(servers["off"], servers["on"], lua, connections, args))
+    for name in LOADS:
+        print("\n".join(report(name, starts[name])))
+
+
+def _pairs(
+    off: Running, on: Running, lua: Path, connections: int, args: argparse.Namespace
+) -> list[Pair]:
+    for server in (off, on):  # the reserve for bursts is no steady state
+        _round(server, lua, connections, _WARM_UP_S)
+    pairs = []
+    for _ in range(args.blocks):
+        # A drift of the machine's speed weighs on both servers alike.
+        made = [_round(each, lua, connections, args.seconds) for each in (off, on, on, off)]
+        pairs += [Pair(off=made[0], on=made[1]), Pair(off=made[3], on=made[2])]
+    return pairs
 
 
 def _round(server: Running, lua: Path, connections: int, seconds: int) -> Round:
@@ -168,23 +183,26 @@ def _round(server: Running, lua: Path, connections: int, seconds: int) -> Round:
     return Round(load=load, shares=quiet.shares(before, quiet.clocks(), mine_s))
 
 
-def report(name: str, pairs: Sequence[Pair]) -> Iterator[str]:
-    """Yield what pairs of rounds say, as `name: value` lines."""
-    calm = [pair for pair in pairs if pair.quiet]
-    yield f"{name}_quiet_pairs: {len(calm)}"
-    yield f"# of {len(pairs)}"
+def report(name: str, starts: Sequence[Sequence[Pair]]) -> Iterator[str]:
+    """Yield what pairs of rounds say, by the start of their servers, as `name: value` lines."""
+    calm = [kept for each in starts if (kept := [pair for pair in each if pair.quiet])]
+    yield f"{name}_quiet_starts: {len(calm)}"
+    yield f"# of {len(starts)}"
     for label in ("throughput_lost_percent", "cpu_per_request_added_percent"):
-        found = median_interval([getattr(pair, label) for pair in calm])
-        whole = median_interval([getattr(pair, label) for pair in pairs])
+        found, whole = (
+            median_interval([statistics.median(getattr(p, label) for p in each) for each in some])
+            for some in (calm, starts)
+        )
         yield f"{name}_{label}: {found.median:.2f}"
         yield f"{name}_{label}_low: {found.low:.2f}"
         yield f"{name}_{label}_high: {found.high:.2f}"
         yield f"{name}_{label}_verdict: {found.verdict(MOST_PERCENT)}"
         yield (
             f"# aim: at most {MOST_PERCENT:g}; the interval holds the median with "
-            f"{CONFIDENCE:.0%}; of all pairs, loud ones too: "
+            f"{CONFIDENCE:.0%}; of all starts, loud ones too: "
             f"{whole.median:.2f} ({whole.low:.2f} to {whole.high:.2f})"
         )
+    pairs = [pair for each in starts for pair in each]
     rates = [statistics.median(getattr(pair, side).load.rps for pair in pairs) for side in SIDES]
     yield f"# requests a second without and with: {rates[0]:.0f}, {rates[1]:.0f}"
     rounds = [getattr(pair, side) for pair in pairs for side in SIDES]

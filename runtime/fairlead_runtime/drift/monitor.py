@@ -25,7 +25,7 @@ from fairlead_runtime.drift.values import Tensors, rows_of
 from fairlead_runtime.drift.window import Sliding
 from fairlead_runtime.protocol.types import Array, InferRequest, InferResponse
 
-CPU_SHARE = 0.01
+CPU_SHARE = 0.003
 """Of one core; the rest of the answers is skipped."""
 RESERVE_S = 0.25
 """CPU time that may be taken at once, after a long pause."""
