@@ -70,7 +70,7 @@ class Seen:
             name: In lower case.
         """
         headers = self._headers
-        if isinstance(headers, Mapping):
+        if type(headers) is dict or isinstance(headers, Mapping):  # the first is asked in no time
             return headers.get(name.encode(), b"").decode("latin-1")
         for key, value in headers:
             if key == name:

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Sequence
 
 from fairlead_runtime.dataplane.aside import Seen
-from fairlead_runtime.dataplane.events import Style, event
+from fairlead_runtime.dataplane.events import Events, Style
 from fairlead_runtime.dataplane.eventwriters import EventWriter
 from fairlead_runtime.protocol.types import Signature
 
@@ -32,15 +32,18 @@ class PredictionLog:
     ) -> None:
         self._writer, self._signature = writer, signature
         self._style, self._share = style, share
+        self._events: Events | None = None
         self._prefix, self._number = uuid.uuid4().hex, 0
         writer.start()
 
     def take(self, batch: Sequence[Seen]) -> None:
         """Log a sample of the batch."""
-        signature, share = self._signature(), self._share
+        if self._events is None:
+            self._events = Events(self._signature(), self._style)
+        events, share = self._events, self._share
         for seen in batch:
             if share >= 1 or random.random() < share:  # noqa: S311 - no secret
-                line = event(seen, signature, self._style, self._next_id())
+                line = events.event(seen, self._next_id())
                 self._writer.put(line, len(line))
 
     def close(self, timeout_s: float) -> None:

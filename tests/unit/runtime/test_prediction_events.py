@@ -8,6 +8,7 @@ import os
 import socket
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 import pytest
 
 from fairlead_runtime.dataplane.aside import Seen
-from fairlead_runtime.dataplane.events import MOST_VALUES, Redaction, Style, event
+from fairlead_runtime.dataplane.events import MOST_VALUES, Events, Redaction, Style
 from fairlead_runtime.dataplane.eventwriters import EventWriter, HttpBatches, Lines, Target
 from fairlead_runtime.dataplane.predictionlog import PredictionLog
 from fairlead_runtime.dataplane.worker import CAPACITY
@@ -47,12 +48,15 @@ def told(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     redaction = Redaction.parse(redact)
     style = Style(model_name="m", model_version="7", inputs=inputs, redaction=redaction)
-    document = json.loads(event(what, SIGNATURE, style, "e-1"))
+    document = json.loads(Events(SIGNATURE, style).event(what, "e-1"))
     return document, document["data"]
 
 
 def test_an_event_has_what_cloudevents_needs() -> None:
-    document, data = told(seen(traceparent=TRACE))
+    answer = seen(traceparent=TRACE)
+    document, data = told(answer)
+    at = datetime.fromisoformat(document["time"]).timestamp()
+    assert at == pytest.approx(answer.time_s, abs=2e-6)
     assert document["specversion"] == "1.0"
     assert document["id"] == "e-1"
     assert document["source"] == "/v2/models/m/versions/7"
