@@ -114,7 +114,7 @@ test: check  ## Everything that proves it: API server, chart, images, retraining
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
 	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/unit -m hypothesis
 	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/functional -m "not slow"
-	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/packaging tests/apiserver tests/chart
+	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/packaging tests/apiserver tests/chart -m "not slow"
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "not slow and not postgresql"
 
 .PHONY: test-node
@@ -124,7 +124,7 @@ test-node: $(STAMP)  ## The part of `make test` that needs a node, and what take
 
 .PHONY: test-integrations
 test-integrations: $(STAMP) $(VENVS)/peer-kserve/.stamp $(VENVS)/peer-fast/.stamp  ## Beside `make test`: tools with PyTorch, KServe's clients, servers behind NGINX and Envoy, the router, Prometheus, Argo CD, PostgreSQL, the tutorial, splits for an hour
-	$(PY) -m pytest $(PYTEST) tests/functional -m slow
+	$(PY) -m pytest $(PYTEST) tests/functional tests/apiserver -m slow
 	$(PY) -m pytest $(PYTEST) tests/router tests/release tests/monitoring tests/gitops
 	$(PY) -m pytest $(PYTEST) tests/documentation
 	$(PY) -m pytest $(PYTEST) tests/e2e -m slow -n $(NODE_WORKERS)

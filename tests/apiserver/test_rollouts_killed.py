@@ -116,7 +116,11 @@ STORIES: dict[str, tuple[Story, str, tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("request_", [1, 2, 4], ids=lambda k: f"before-request-{k}")
+@pytest.mark.parametrize(
+    "request_",
+    [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(4, marks=pytest.mark.slow)],
+    ids=lambda k: f"before-request-{k}",
+)
 @pytest.mark.parametrize("name", STORIES)
 async def test_killed_in_each_state_it_comes_to_the_same_end(
     name: str, request_: int, api: Api, plane: ControlPlane, namespace: str
