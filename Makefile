@@ -124,7 +124,7 @@ test-node: $(STAMP)  ## The part of `make test` that needs a node, and what take
 
 .PHONY: test-integrations
 test-integrations: $(STAMP) $(VENVS)/peer-kserve/.stamp $(VENVS)/peer-fast/.stamp  ## Beside `make test`: tools with PyTorch, KServe's clients, servers behind NGINX and Envoy, the router, Prometheus, Argo CD, PostgreSQL, the tutorial, splits for an hour
-	$(PY) -m pytest $(PYTEST) tests/functional tests/apiserver -m slow
+	$(PY) -m pytest $(PYTEST) tests/functional tests/apiserver tests/packaging -m slow
 	$(PY) -m pytest $(PYTEST) tests/router tests/release tests/monitoring tests/gitops
 	$(PY) -m pytest $(PYTEST) tests/documentation
 	$(PY) -m pytest $(PYTEST) tests/e2e -m slow -n $(NODE_WORKERS)
