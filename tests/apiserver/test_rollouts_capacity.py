@@ -22,6 +22,7 @@ from tests.apiserver.story import events, selected
 pytestmark = pytest.mark.apiserver
 
 STEPS = [{"weight": weight, "hold": "10s"} for weight in (5, 25, 50)]
+SLOWER = json.dumps({**json.loads(PASSED), "throughputRps": 200})
 ROLLOUT = {"steps": STEPS, "progressDeadline": "10m"}
 
 
@@ -38,6 +39,18 @@ async def scaled(world: Cluster, revision: str, replicas: int) -> None:
     await world.kubelet.start(revision, replicas)
 
 
+async def canary_of_ten(world: Cluster) -> tuple[str, str]:
+    """Serve version 1 by ten replicas, and have version 2 ready for its first step.
+
+    Returns:
+        The names of both revisions.
+    """
+    old = await world.first(scaling={"minReplicas": 1, "maxReplicas": 20}, rollout=ROLLOUT)
+    await scaled(world, old, 10)
+    await world.go(1)
+    return old, await world.second()
+
+
 async def passes(world: Cluster, count: int = 4) -> None:
     """Let some looks pass."""
     for _ in range(count):
@@ -49,11 +62,7 @@ async def test_a_canary_of_ten_replicas_has_its_share_of_them_before_each_step(
 ) -> None:
     world, rig = await cluster_of(api, plane, namespace)
     async with rig:
-        scaling = {"minReplicas": 1, "maxReplicas": 20}
-        old = await world.first(scaling=scaling, rollout=ROLLOUT)
-        await scaled(world, old, 10)
-        await world.go(1)
-        new = await world.second()
+        old, new = await canary_of_ten(world)
         assert await least(world, new) == 1
         await world.split()
         assert await world.routers.shares() == {old: 9500, new: 500}
@@ -79,10 +88,7 @@ async def test_a_failing_canary_leaves_the_stable_as_many_as_it_had(
 ) -> None:
     world, rig = await cluster_of(api, plane, namespace)
     async with rig:
-        old = await world.first(scaling={"minReplicas": 1, "maxReplicas": 20}, rollout=ROLLOUT)
-        await scaled(world, old, 10)
-        await world.go(1)
-        new = await world.second()
+        old, new = await canary_of_ten(world)
         await world.split()
         await passes(world)
         await scaled(world, new, 3)
@@ -107,8 +113,7 @@ async def test_the_objectives_say_how_many_replicas_there_are_at_least(
         assert await least(world, old) == 4
         await scaled(world, old, 4)
         await world.go(1)
-        slower = json.dumps({**json.loads(PASSED), "throughputRps": 200})
-        new = await world.candidate("2", report=slower)
+        new = await world.candidate("2", report=SLOWER)
         await world.split()
         assert await least(world, new) == 1, "a twentieth of the traffic"
         for replicas in (2, 4):
@@ -135,8 +140,7 @@ async def test_objectives_beyond_the_most_replicas_hold_a_candidate_while_the_st
             objectives={"requestsPerSecond": 1000},
             rollout=ROLLOUT,
         )
-        slower = json.dumps({**json.loads(PASSED), "throughputRps": 200})
-        await world.candidate("2", report=slower)
+        await world.candidate("2", report=SLOWER)
         await passes(world)
         live = await world.model()
         ready = condition(live, "Ready")
@@ -183,10 +187,7 @@ async def test_a_canary_takes_everything_where_the_stable_has_lost_all_its_repli
 ) -> None:
     world, rig = await cluster_of(api, plane, namespace)
     async with rig:
-        old = await world.first(scaling={"minReplicas": 1, "maxReplicas": 20}, rollout=ROLLOUT)
-        await scaled(world, old, 10)
-        await world.go(1)
-        new = await world.second()
+        old, new = await canary_of_ten(world)
         await world.split()
         await world.kubelet.crashes(old, "Killed", exit_code=137, reason="OOMKilled")
         await world.go(5)

@@ -17,8 +17,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 import orjson
@@ -30,6 +29,7 @@ from fairlead_operator.evidence.exposition import ExpositionError, Sample
 from fairlead_operator.evidence.ledger import Ledger
 from fairlead_operator.evidence.readings import Reading
 from fairlead_operator.evidence.scrape import body_of
+from fairlead_operator.evidence.session import Asking
 
 log = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ def added(ledger: Ledger, pods: Pods, found: Iterator[Scraped], now: dt.datetime
     return replace(ledger, unread=tuple(sorted(old)), trouble="")
 
 
-class Prometheus:
+class Prometheus(Asking):
     """Counts of several addresses out of one Prometheus, each since an instant of its own.
 
     Use it as a context manager.
@@ -177,22 +177,7 @@ class Prometheus:
         """
         self._url = url
         self._ledgers: dict[str, Ledger] = {}
-        self._session: aiohttp.ClientSession | None = None
         self._trouble = ""
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar())
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
 
     async def read(self, address: str, pods: Pods, since: dt.datetime) -> Ledger:
         """Return what was counted since an instant.

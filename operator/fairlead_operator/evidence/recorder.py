@@ -6,11 +6,12 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import aiohttp
 import orjson
+
+from fairlead_operator.evidence.session import Asking
 
 Json = Mapping[str, Any]
 _TIMEOUT_S = 5.0
@@ -26,7 +27,7 @@ class ConflictingError(RecorderError):
     """What it knows of this Experiment contradicts what it is told: waiting does not help."""
 
 
-class Recorder:
+class Recorder(Asking):
     """Requests to one recorder; use it as a context manager."""
 
     def __init__(self, url: str, token_file: str = "", authority: str = "") -> None:
@@ -40,23 +41,11 @@ class Recorder:
         self._url = url
         self._token_file = token_file
         self._tls = ssl.create_default_context(cadata=authority) if authority else True
-        self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
+    def _opened(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=_TIMEOUT_S), cookie_jar=aiohttp.DummyCookieJar()
         )
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
 
     async def ready(self) -> None:
         """Ask whether it is there.

@@ -6,10 +6,10 @@ import asyncio
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 import aiohttp
+
+from fairlead_operator.evidence.session import Asking
 
 _MOST_AT_ONCE = 32
 _CHUNK = 65_536
@@ -62,7 +62,7 @@ class Unread:
     why: str
 
 
-class Scraper:
+class Scraper(Asking):
     """Reads pages; one for the whole operator, because connections are kept."""
 
     def __init__(self, *, timeout_s: float = 3.0, max_bytes: int = 16 * 1024 * 1024) -> None:
@@ -74,29 +74,13 @@ class Scraper:
         """
         self._timeout_s, self._max_bytes = timeout_s, max_bytes
         self._slots = asyncio.Semaphore(_MOST_AT_ONCE)
-        self._session: aiohttp.ClientSession | None = None
 
-    async def __aenter__(self) -> Self:
+    def _opened(self) -> aiohttp.ClientSession:
         # Pods come and go: names are not asked for, cookies not kept, redirects not followed.
-        self._session = aiohttp.ClientSession(
+        return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
             cookie_jar=aiohttp.DummyCookieJar(),
         )
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """End all connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
 
     async def read(self, targets: Sequence[Target]) -> tuple[Page | Unread, ...]:
         """Read pages side by side and return what came of each, in the same order."""

@@ -19,6 +19,17 @@ def needed_replicas(snapshot: Snapshot, revision: Revision) -> int:
     return sized(snapshot, revision).replicas
 
 
+def whole(snapshot: Snapshot, revision: Revision, at_start: int) -> int:
+    """Return the replicas that a revision needs for all of the traffic.
+
+    Args:
+        snapshot: What exists.
+        revision: The revision.
+        at_start: Replicas of the stable revision when the split began.
+    """
+    return max(at_start, sized(snapshot, revision).replicas)
+
+
 def sized(snapshot: Snapshot, revision: Revision) -> Sizing:
     """Return the least replicas by the objectives, from what the revision's validation measured."""
     measured = Measured(throughput_rps=revision.throughput_rps or 0)

@@ -18,7 +18,7 @@ from fairlead_operator.rollout import addressing, rolling
 from fairlead_operator.rollout import manifests as objects
 from fairlead_operator.rollout import wanted as wanting
 from fairlead_operator.rollout.addressing import Address
-from fairlead_operator.rollout.capacity import satisfied, sized
+from fairlead_operator.rollout.capacity import satisfied, whole
 from fairlead_operator.rollout.revision import Revision, State, revision_hash
 from fairlead_operator.rollout.settled import Settled
 from fairlead_operator.rollout.snapshot import ChildKey, Snapshot
@@ -98,9 +98,7 @@ def decide(
             wanted = wanted.to(State.ACTIVE, active_at=write_instant(now), drain_until=None)
             desired = Desired()
     if desired.promote:  # it is to land on as much as the stable had when the split began
-        wanted = _with_capacity(
-            wanted, desired, max(memory.at_start, sized(snapshot, wanted).replicas)
-        )
+        wanted = _with_capacity(wanted, desired, whole(snapshot, wanted, memory.at_start))
     known[wanted.hash] = wanted
 
     holder = next((r for r in known.values() if r.state is State.ACTIVE), None)

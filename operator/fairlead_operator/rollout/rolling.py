@@ -111,8 +111,8 @@ def with_capacity(
     """Return the candidate with the replicas that all traffic needs, where it gets it at once."""
     if candidate.state is not RevisionState.PROGRESSING or not at_once(snapshot, stable):
         return candidate
-    sized = capacity.sized(snapshot, candidate).replicas
-    needed = max(1, candidate.required_replicas, address.at_start, sized)
+    whole = capacity.whole(snapshot, candidate, address.at_start)
+    needed = max(1, candidate.required_replicas, whole)
     return candidate.to(candidate.state, required_replicas=needed)
 
 
