@@ -108,7 +108,8 @@ demo: $(STAMP)  ## The main job: a cluster, a model, correct predictions
 .PHONY: test
 test: check  ## Everything that proves it: API server, chart, images, retraining, end to end
 	$(PYTHON) -m cluster build $(NEEDED)
-	$(MAKE) --no-print-directory -j2 --output-sync=line test-control-plane test-node
+	$(MAKE) --no-print-directory -j2 --output-sync=line test-control-plane test-images
+	$(MAKE) --no-print-directory test-node
 
 .PHONY: test-control-plane
 test-control-plane: $(STAMP)  ## The part of `make test` that needs a control plane at most
@@ -117,9 +118,13 @@ test-control-plane: $(STAMP)  ## The part of `make test` that needs a control pl
 	$(PY) -m pytest $(PYTEST) -n $(WORKERS) tests/packaging tests/apiserver tests/chart -m "not slow"
 	$(PY) -m pytest $(PYTEST) tests/recorder -m "not slow and not postgresql"
 
-.PHONY: test-node
-test-node: $(STAMP)  ## The part of `make test` that needs a node, and what takes as long beside it
+.PHONY: test-images
+test-images: $(STAMP)  ## The part of `make test` that builds and runs images, brings up nodes, trains and simulates
 	$(PY) -m pytest $(PYTEST) tests/images tests/cluster tests/examples tests/simulation
+
+# Alone: who shares two cores with the rest has paced clients that cannot keep their pace.
+.PHONY: test-node
+test-node: $(STAMP)  ## The part of `make test` on a node: end to end
 	$(PY) -m pytest $(PYTEST) -n $(NODE_WORKERS) tests/e2e -m "not slow"
 
 .PHONY: test-integrations

@@ -43,7 +43,7 @@ PREDICTIONS_NON_FINITE_TOTAL = "model_predictions_non_finite_total"
 """Counter of those of them that hold NaN or an infinity, label `model_version`."""
 OBSERVATIONS_DROPPED_TOTAL = "model_observations_dropped_total"
 """Counter of answers that drift, logs and checks did not see, label `reason`: queue_full,
-sink_failed, log_full, log_failed (both of the prediction log) or access_log."""
+sink_failed, event_failed, log_full, log_failed (three of the prediction log) or access_log."""
 PREDICTIONS_LOGGED_TOTAL = "model_predictions_logged_total"
 """Counter of answers that were written to the prediction log, label `model_version`."""
 

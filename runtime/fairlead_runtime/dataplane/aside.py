@@ -2,10 +2,15 @@
 
 A prediction pays for one small object and one append. Everything else, whatever it costs, happens
 in the thread, and what the thread cannot keep up with is dropped and counted.
+
+Who needs every answer and little of it is shown them on the event loop instead, some at a time,
+when they are on their way. An answer that waits for a thread keeps its memory, so that the next
+request gets memory that is in no cache, and the thread takes turns with the event loop.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,8 +30,21 @@ log = logging.getLogger(__name__)
 Headers = Mapping[bytes, bytes] | Sequence[tuple[str, str | bytes]]
 """HTTP's headers by name in lower case, or gRPC's metadata."""
 
+FEW = 32
+"""Answers that are shown at once together: the second costs half of the first."""
+FEW_BYTES = 256 << 10
+"""Fewer are, where they and their requests are larger than this."""
 _COMPLAIN_S = 60.0
-_MARK, _YES = names.COMPARE_HEADER.encode(), names.COMPARED.encode()
+_VARIANT, _EXPERIMENT, _UNIT, _COMPARE = (
+    each.encode()
+    for each in (
+        names.VARIANT_HEADER,
+        names.EXPERIMENT_HEADER,
+        names.UNIT_HEADER,
+        names.COMPARE_HEADER,
+    )
+)
+_YES = names.COMPARED.encode()
 _YES_TEXT = names.COMPARED
 
 
@@ -47,7 +65,7 @@ class Seen:
         time_s: When the answer was there, in seconds since 1970.
     """
 
-    __slots__ = ("_headers", "latency_s", "protocol", "request", "request_id", "response", "time_s")
+    __slots__ = ("headers", "latency_s", "protocol", "request", "request_id", "response", "time_s")
 
     def __init__(
         self,
@@ -61,53 +79,57 @@ class Seen:
         self.request, self.response, self.request_id = request, response, request_id
         self.latency_s, self.protocol = latency_s, protocol
         self.time_s = time.time()
-        self._headers = headers  # looked into by the thread: decoding all of them here costs more
+        self.headers = headers  # decoding all of them would cost more than finding a few
 
-    def header(self, name: str) -> str:
+    def header(self, name: bytes) -> str:
         """Return a header of the request, or of gRPC's metadata; empty where it is not there.
 
         Args:
             name: In lower case.
         """
-        headers = self._headers
-        if type(headers) is dict or isinstance(headers, Mapping):  # the first is asked in no time
-            return headers.get(name.encode(), b"").decode("latin-1")
+        headers = self.headers
+        if type(headers) is dict and name not in headers:  # the common case, at a third of the cost
+            return ""
+        if isinstance(headers, Mapping):
+            found = headers.get(name)
+            return "" if found is None else found.decode("latin-1")
+        wanted = name.decode()
         for key, value in headers:
-            if key == name:
+            if key == wanted:
                 return value if isinstance(value, str) else value.decode("latin-1")
         return ""
 
     @property
     def variant(self) -> str:
         """The variant that the router sent the request to, where it says so."""
-        return self.header(names.VARIANT_HEADER)
+        return self.header(_VARIANT)
 
     @property
     def experiment(self) -> str:
         """The experiment that the request belongs to, where the router says so."""
-        return self.header(names.EXPERIMENT_HEADER)
+        return self.header(_EXPERIMENT)
 
     @property
     def unit(self) -> str:
         """What the router picked the arm by: salt and user."""
-        return self.header(names.UNIT_HEADER)
+        return self.header(_UNIT)
 
     @property
     def compare(self) -> str:
         """The mark of a request that is to be compared with its copy: `names.COMPARED`."""
-        return self.header(names.COMPARE_HEADER)
+        return self.header(_COMPARE)
 
     @property
     def traceparent(self) -> str:
         """W3C trace context."""
-        return self.header("traceparent")
+        return self.header(b"traceparent")
 
 
 class Sink(Protocol):
     """Who looks at answers."""
 
     def take(self, batch: Sequence[Seen]) -> None:
-        """Look at some; called by one background thread, never by the event loop.
+        """Look at some; called by one background thread, or else (`add_prompt`) by the event loop.
 
         What is raised is logged, and these answers are counted as dropped. Python's own work here
         still takes turns with the event loop's: work on whole arrays, and not on more than needed.
@@ -126,11 +148,11 @@ class Aside(Worker[Seen]):
     """Hands answers to sinks in a thread of its own.
 
     Attributes:
-        wants: Whether the next answer is to be shown at all: keeping answers costs more than
-            looking at them, because their memory is not at once there for the next request.
+        wants: Whether the next answer is to be shown at all.
 
     Args:
-        watcher: Counts answers that were dropped: `queue_full`, or `sink_failed`.
+        watcher: Counts answers that were dropped: `queue_full`, `sink_failed`, or
+            `event_failed` by who is shown them at once.
         capacity: Answers that may wait.
         capacity_bytes: Bytes of requests and answers that may wait.
         pause_s: How long answers are gathered.
@@ -154,12 +176,21 @@ class Aside(Worker[Seen]):
             capacity_bytes=capacity_bytes,
             pause_s=pause_s,
         )
-        self.wants = True
+        self.wants = self._gathers = False
+        self._prompt: tuple[Sink, ...] = ()
+        self._few: list[Seen] = []
+        self._few_bytes = 0
+        self._timed = False
         self._sinks: tuple[Sink, ...] = ()
         self._samples: tuple[Callable[[], bool], ...] = ()
         self._all = self._marked = False
         self._left = self.SAMPLE
         self._complained = -_COMPLAIN_S
+
+    def add_prompt(self, sink: Sink) -> None:
+        """Let a sink look at all further answers on the event loop, some at a time."""
+        self._prompt = (*self._prompt, sink)
+        self.wants = True
 
     def add(
         self, sink: Sink, *, sample: bool | Callable[[], bool] = False, marked: bool = False
@@ -178,7 +209,7 @@ class Aside(Worker[Seen]):
         self._samples = (*self._samples, enough)
         self._all = self._all or not enough()
         self._marked = self._marked or marked
-        self.wants = True
+        self._gathers = self.wants = True
         self.start()
 
     def marked(self, headers: Headers) -> bool:
@@ -186,7 +217,7 @@ class Aside(Worker[Seen]):
         if not self._marked:
             return False
         if isinstance(headers, Mapping):
-            return headers.get(_MARK) == _YES
+            return headers.get(_COMPARE) == _YES
         return any(key == names.COMPARE_HEADER and value == _YES_TEXT for key, value in headers)
 
     def see(self, seen: Seen, size: int) -> None:
@@ -196,27 +227,59 @@ class Aside(Worker[Seen]):
             seen: The answer.
             size: About how many bytes it holds: those of the request's and the answer's body.
         """
+        if self._prompt:
+            self._shown_soon(seen, size)
+            if not self._gathers and not self.marked(seen.headers):
+                return
         if self.put(seen, size) and not self._all:
             # The thread, which this has woken, wants the next ones.
             self._left -= 1
-            self.wants = self._left > 0
+            self._gather(wanted=self._left > 0)
 
     def close(self, timeout_s: float) -> None:
         """Show what is there for at most so long, and let sinks finish; blocks."""
+        self._show_few()
         super().close(timeout_s)
-        for sink in self._sinks:
+        for sink in (*self._prompt, *self._sinks):
             if isinstance(sink, Closing):
                 sink.close(timeout_s)
 
     def work(self, batch: list[Seen]) -> None:
         """Show each sink some answers."""
         self._all = not all(sample() for sample in self._samples)
-        self._left, self.wants = self.SAMPLE, True
-        for sink in self._sinks:
+        self._left = self.SAMPLE
+        self._gather(wanted=True)
+        self._show(self._sinks, batch, "sink_failed")
+
+    def _gather(self, *, wanted: bool) -> None:
+        self._gathers = wanted
+        self.wants = wanted or bool(self._prompt)
+
+    def _shown_soon(self, seen: Seen, size: int) -> None:
+        few = self._few
+        few.append(seen)
+        self._few_bytes += size
+        if len(few) == FEW or (self._few_bytes > FEW_BYTES and len(few) > 1):
+            asyncio.get_running_loop().call_soon(self._show_few)
+        elif not self._timed:
+            self._timed = True
+            asyncio.get_running_loop().call_later(self._pause_s, self._time_is_up)
+
+    def _time_is_up(self) -> None:
+        self._timed = False
+        self._show_few()
+
+    def _show_few(self) -> None:
+        few, self._few, self._few_bytes = self._few, [], 0
+        if few:
+            self._show(self._prompt, few, "event_failed")
+
+    def _show(self, sinks: tuple[Sink, ...], batch: list[Seen], failed: str) -> None:
+        for sink in sinks:
             try:
                 sink.take(batch)
             except Exception:
-                self._watcher.unseen("sink_failed", len(batch))
+                self._watcher.unseen(failed, len(batch))
                 now = time.monotonic()
                 if now - self._complained >= _COMPLAIN_S:
                     self._complained = now

@@ -21,6 +21,7 @@ CAPACITY_BYTES = 4 << 20
 """Bytes of all answers that are kept; older ones make room."""
 LARGEST_BYTES = 256 << 10
 """A larger answer is not kept, or a few of them would drive all others out."""
+_REQUEST_ID = names.REQUEST_ID_HEADER.encode()
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
@@ -67,7 +68,7 @@ class ComparedAnswers:
 
     def _keep(self, seen: Seen) -> None:
         # The router's id, which both copies have; a body's own is not always there.
-        request_id = seen.header(names.REQUEST_ID_HEADER) or seen.request_id
+        request_id = seen.header(_REQUEST_ID) or seen.request_id
         size = sum(_size(value) for value in seen.response.outputs.values())
         if not request_id or size > self._largest_bytes:
             self._drop()

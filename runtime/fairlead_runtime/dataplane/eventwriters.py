@@ -62,7 +62,7 @@ class Lines:
         Raises:
             OSError: They could not all be written. The next ones begin on a line of their own.
         """
-        rest = memoryview(b"".join([b"\n" if self._torn else b"", *(x + b"\n" for x in events)]))
+        rest = memoryview(b"\n".join([*([b""] if self._torn else ()), *events, b""]))
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]
             self._torn = bool(rest)
@@ -144,8 +144,8 @@ class HttpBatches:
         return token
 
 
-class EventWriter(Worker[bytes]):
-    """Writes events in a thread of its own.
+class EventWriter(Worker[Sequence[bytes]]):
+    """Writes events, which come some at a time, in a thread of its own.
 
     Args:
         target: Where to.
@@ -158,15 +158,16 @@ class EventWriter(Worker[bytes]):
         self._target, self._counter = target, counter
         self._complained = -_COMPLAIN_S
 
-    def work(self, batch: list[bytes]) -> None:
+    def work(self, batch: list[Sequence[bytes]]) -> None:
         """Write some events."""
+        events = [each for some in batch for each in some]
         try:
-            self._target.write(batch)
+            self._target.write(events)
         except Exception as error:  # noqa: BLE001 - the thread goes on whatever a token file holds
-            self._watcher.unseen("log_failed", len(batch))
+            self._watcher.unseen("log_failed", len(events))
             now = time.monotonic()
             if now - self._complained >= _COMPLAIN_S:
                 self._complained = now
                 log.warning("the prediction log loses events: %s", error)
         else:
-            self._counter.logged(len(batch))
+            self._counter.logged(len(events))

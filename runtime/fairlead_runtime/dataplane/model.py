@@ -172,9 +172,11 @@ class ServedModel:
         self, sink: Sink, *, sample: bool | Callable[[], bool] = False, marked: bool = False
     ) -> None:
         """Show a sink all further answers, or some (see `Aside.add`); may be called at any time."""
-        if self.aside is None:
-            self.aside = Aside(self.metrics)
-        self.aside.add(sink, sample=sample, marked=marked)
+        self._aside().add(sink, sample=sample, marked=marked)
+
+    def watch_at_once(self, sink: Sink) -> None:
+        """Show a sink all further answers on the event loop (see `Aside.add_prompt`)."""
+        self._aside().add_prompt(sink)
 
     def check_outputs(self) -> None:
         """Count answers with NaN or infinities; to be asked for before the model is loaded."""
@@ -193,6 +195,11 @@ class ServedModel:
                 worker.close(_LAST_LOOK_S)
         if self.tracing is not None:
             self.tracing.close()
+
+    def _aside(self) -> Aside:
+        if self.aside is None:
+            self.aside = Aside(self.metrics)
+        return self.aside
 
     def _loaded(self) -> Engine:
         if self._engine is None:

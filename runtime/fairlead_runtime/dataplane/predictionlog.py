@@ -1,4 +1,7 @@
-"""The prediction log: a sink that makes CloudEvents of answers and hands them to a writer."""
+"""The prediction log: a sink that makes CloudEvents of answers and hands them to a writer.
+
+It makes them on the event loop, of some answers at a time.
+"""
 
 from __future__ import annotations
 
@@ -40,11 +43,14 @@ class PredictionLog:
         """Log a sample of the batch."""
         if self._events is None:
             self._events = Events(self._signature(), self._style)
-        events, share = self._events, self._share
-        for seen in batch:
-            if share >= 1 or random.random() < share:  # noqa: S311 - no secret
-                line = events.event(seen, self._next_id())
-                self._writer.put(line, len(line))
+        event, share = self._events.event, self._share
+        lines = [
+            event(seen, self._next_id())
+            for seen in batch
+            if share >= 1 or random.random() < share  # noqa: S311 - no secret
+        ]
+        if lines:
+            self._writer.put(lines, sum(map(len, lines)), len(lines))
 
     def close(self, timeout_s: float) -> None:
         """Write what is there for at most so long, and end; blocks."""

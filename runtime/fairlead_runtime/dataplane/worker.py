@@ -37,7 +37,7 @@ class Worker(ABC, Generic[T]):
     Args:
         watcher: Counts what is dropped.
         full: The reason that it is told, see `Watcher`.
-        capacity: Items that may wait.
+        capacity: Items that may wait or be worked on.
         capacity_bytes: Bytes that may wait or be worked on.
         pause_s: How long items are gathered.
     """
@@ -53,32 +53,34 @@ class Worker(ABC, Generic[T]):
     ) -> None:
         self._watcher, self._full = watcher, full
         self._capacity, self._capacity_bytes, self._pause_s = capacity, capacity_bytes, pause_s
-        self._queue: deque[tuple[T, int]] = deque()
-        # Two counters with one writer each, so that no lock is needed.
-        self._bytes_in = self._bytes_out = 0
+        self._queue: deque[tuple[T, int, int]] = deque()
+        # Counters with one writer each, so that no lock is needed.
+        self._in = self._out = self._bytes_in = self._bytes_out = 0
         self._awake = False
         self._wake = threading.Event()
         self._closing = False
         self._thread: threading.Thread | None = None
 
-    def put(self, item: T, size: int) -> bool:
+    def put(self, item: T, size: int, count: int = 1) -> bool:
         """Take an item, or drop it; called on the event loop, and never blocks.
 
         Args:
             item: What to work on.
             size: About how many bytes it holds.
+            count: As how many items it counts.
 
         Returns:
             Whether it was taken.
         """
         if (
-            len(self._queue) >= self._capacity
+            self._in - self._out + count > self._capacity
             or self._bytes_in - self._bytes_out + size > self._capacity_bytes
         ):
-            self._watcher.unseen(self._full, 1)
+            self._watcher.unseen(self._full, count)
             return False
+        self._in += count
         self._bytes_in += size
-        self._queue.append((item, size))
+        self._queue.append((item, size, count))
         if not self._awake:
             self._awake = True
             self._wake.set()
@@ -114,7 +116,7 @@ class Worker(ABC, Generic[T]):
                 if self._closing:
                     continue
                 time.sleep(_REST * (time.perf_counter() - started))
-                if len(self._queue) < BATCH:
+                if self._in - self._out < BATCH:
                     break  # gathered first: who wakes for each item takes turns with the event loop
             if self._closing and not self._queue:
                 return
@@ -125,10 +127,12 @@ class Worker(ABC, Generic[T]):
 
     def _hand_over(self) -> None:
         batch: list[T] = []
-        size = 0
-        while self._queue and len(batch) < BATCH:
-            item, bytes_ = self._queue.popleft()
+        count = size = 0
+        while self._queue and count < BATCH:
+            item, its_size, its_count = self._queue.popleft()
             batch.append(item)
-            size += bytes_
+            count += its_count
+            size += its_size
         self.work(batch)
+        self._out += count
         self._bytes_out += size

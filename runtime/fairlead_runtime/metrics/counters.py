@@ -28,7 +28,7 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _DROPPED = ("queue_full", "queue_slow", "deadline", "cancelled", "connections", "bodies")
 # What a prediction can end with: not what HTTP refuses before there is a request.
 _CODES = tuple(Code)[: tuple(Code).index(Code.BAD_REQUEST)]
-_UNSEEN = ("queue_full", "sink_failed", "log_full", "log_failed", "access_log")
+_UNSEEN = ("queue_full", "sink_failed", "event_failed", "log_full", "log_failed", "access_log")
 
 
 class Metrics:
@@ -199,7 +199,7 @@ class Metrics:
         self._split.value += 1
 
     def unseen(self, reason: str, count: int) -> None:
-        """Count answers that no sink saw, `queue_full` or `sink_failed`, or that are in no log.
+        """Count answers that no sink saw, or that are in no log.
 
         Each reason has one thread that counts it.
         """

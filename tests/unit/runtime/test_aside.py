@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 from fairlead_runtime.batching.run import Ran
-from fairlead_runtime.dataplane.aside import Aside, Seen
+from fairlead_runtime.contract import names
+from fairlead_runtime.dataplane.aside import FEW, FEW_BYTES, Aside, Seen
 from fairlead_runtime.dataplane.finite import RESERVE_S, SHARE, FiniteCheck, is_finite
 from fairlead_runtime.protocol.errors import InferenceError
 from fairlead_runtime.protocol.types import InferRequest, InferResponse
@@ -85,10 +87,10 @@ def test_a_sink_that_hangs_holds_up_nobody_and_what_it_misses_is_counted() -> No
     wait_until_taken(aside)
     for number in range(25):
         aside.see(seen(number), 10)
-    assert counts.dropped == {"queue_full": 15}
+    assert counts.dropped == {"queue_full": 16}
     sink.may.set()
     aside.close(10)
-    assert len(sink.taken) == 11
+    assert len(sink.taken) == 10
 
 
 def test_large_answers_are_dropped_long_before_the_queue_is_full() -> None:
@@ -240,3 +242,84 @@ def test_answers_too_large_to_wait_do_not_end_the_sample() -> None:
         aside.see(seen(), 2000)
     assert counts.dropped == {"queue_full": 2 * Aside.SAMPLE}
     assert aside.wants
+
+
+class Noting:
+    """A sink that notes who was in each batch."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.shown = asyncio.Event()
+
+    def take(self, batch: Sequence[Seen]) -> None:
+        assert threading.current_thread() is threading.main_thread()
+        self.batches.append([each.request_id for each in batch])
+        self.shown.set()
+
+
+async def test_some_answers_are_shown_together_on_the_event_loop_once_they_are_on_their_way() -> (
+    None
+):
+    sink, aside = Noting(), Aside(Counts(), pause_s=60)
+    aside.add_prompt(sink)
+    for few in range(3):
+        for number in range(FEW):
+            assert aside.wants
+            aside.see(seen(few * FEW + number), 10)
+        assert len(sink.batches) == few
+        await asyncio.sleep(0)
+    assert sink.batches == [[str(few * FEW + n) for n in range(FEW)] for few in range(3)]
+    aside.see(seen(99), 10)
+    await asyncio.sleep(0)
+    assert len(sink.batches) == 3
+    aside.close(10)
+    assert sink.batches[3] == ["99"]
+
+
+async def test_the_last_answers_are_shown_after_a_pause() -> None:
+    sink, aside = Noting(), Aside(Counts(), pause_s=0.01)
+    aside.add_prompt(sink)
+    for number in range(2):
+        aside.see(seen(number), 10)
+        async with asyncio.timeout(10):
+            await sink.shown.wait()
+        sink.shown.clear()
+    assert sink.batches == [["0"], ["1"]]
+
+
+async def test_large_answers_do_not_wait_for_many_others() -> None:
+    sink, aside = Noting(), Aside(Counts(), pause_s=60)
+    aside.add_prompt(sink)
+    for number in range(3):
+        aside.see(seen(number), FEW_BYTES // 2)
+    await asyncio.sleep(0)
+    assert sink.batches == [["0", "1", "2"]]
+
+
+async def test_answers_shown_at_once_are_gathered_only_where_the_thread_wants_them() -> None:
+    counts, prompt = Counts(), Keeping()
+    aside = Aside(counts, pause_s=60)
+    aside.add_prompt(prompt)
+    aside.add(Keeping(), sample=True, marked=True)
+    for number in range(FEW - 1):
+        assert aside.wants
+        aside.see(seen(number), 10)
+    aside.see(seen(99, x_fairlead_compare=names.COMPARED), 10)
+    await asyncio.sleep(0)
+    assert len(prompt.taken) == FEW
+    gathered = [item.request_id for item, *_ in aside._queue]
+    assert gathered == [*map(str, range(Aside.SAMPLE)), "99"]
+
+
+async def test_one_that_fails_at_once_harms_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    counts, sink = Counts(), Keeping()
+    aside = Aside(counts)
+    aside.add_prompt(Broken())
+    aside.add_prompt(sink)
+    for _ in range(2):
+        for _ in range(FEW):
+            aside.see(seen(), 10)
+        await asyncio.sleep(0)
+    assert len(sink.taken) == 2 * FEW
+    assert counts.dropped == {"event_failed": 2 * FEW}
+    assert caplog.text.count("Broken failed") == 1
