@@ -17,6 +17,7 @@ from fairlead_runtime.batching.pace import Pace
 from fairlead_runtime.batching.pending import Pending
 from fairlead_runtime.batching.plan import Lanes, shape_key
 from fairlead_runtime.batching.probe import INLINE_LIMIT_S, Profile
+from fairlead_runtime.batching.regroup import LEAST_GAIN, Regroup
 from fairlead_runtime.batching.run import Ran, run
 from fairlead_runtime.batching.settings import Choice, Mode, Settings
 from fairlead_runtime.batching.traced import Traced, Tracer
@@ -27,7 +28,7 @@ from fairlead_runtime.protocol.types import DATATYPES, InferRequest, InferRespon
 log = logging.getLogger(__name__)
 _LARGE = 2.0  # a request is no batch for the loop where it takes this many times the limit
 _MOST_RETRY_AFTER_S = 60
-_GAIN = 2.0
+_LEAST_TIMER_S = 0.001  # uvloop's timers go by whole milliseconds, and 0 is this turn again
 
 
 class Observer(Protocol):
@@ -109,10 +110,12 @@ class Batcher:
         self._busy = 0
         # Where a batch costs little more than a row, rows that wait for it get more done than a
         # second run beside it, until they fill one.
-        self._gathers = self._merge and profile.gain >= _GAIN
+        self._gathers = self._merge and profile.gain >= LEAST_GAIN
         self._eager = settings.max_delay_s <= 0
         self._flushing = self._pumping = False
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._regroup = Regroup(profile)
+        self._regrouping: asyncio.TimerHandle | None = None
+        self._timed = False
         self._per_request_s = profile.single_s if math.isfinite(profile.single_s) else 0.0
 
     @property
@@ -212,7 +215,7 @@ class Batcher:
 
     def _flush(self) -> None:
         self._flushing = False
-        if not self._due(self._light, self._flush):
+        if not self._due(self._light):
             return
         self._pace.gathered(self._run_light())
         if self._light and not self._flushing:
@@ -240,12 +243,16 @@ class Batcher:
 
     def _pump_soon(self) -> None:
         if not self._pumping and self._busy < self._settings.workers:
+            if self._regrouping is not None:
+                if not self._regrouped():
+                    return
+                self._end_regrouping()
             self._pumping = True
             self._loop.call_soon(self._pump)
 
     def _pump(self) -> None:
         self._pumping = False
-        while self._busy < self._settings.workers and self._due(self._heavy, self._pump):
+        while self._busy < self._settings.workers and self._due(self._heavy):
             if self._busy and self._gathers and not self._heavy.full(self._settings.max_rows):
                 return
             batch = self._take(self._heavy)
@@ -265,15 +272,44 @@ class Batcher:
             ran = Ran([NotReadyError("the server has stopped")] * len(batch), 0.0)
         else:
             ran = done.result()
-        if self._heavy:
+        if self._is_to_regroup(len(batch)):
+            wait_s = self._regroup.wait_s
+            self._regrouping = self._loop.call_later(wait_s, self._wait_is_over)
+        elif self._heavy:
             self._pump()  # first: the model need not wait while these answers are written
         self._finish(batch, rows, ran)
         self._pace.ran_in_thread(ran.seconds)
 
+    # Between two batches in a thread.
+
+    def _is_to_regroup(self, answered: int) -> bool:
+        return (
+            self._gathers
+            and self._eager
+            and self._busy == 0
+            and self._regrouping is None
+            and not self._heavy.full(self._settings.max_rows)
+            and self._regroup.begin(answered=answered, waiting=self._waiting)
+        )
+
+    def _regrouped(self) -> bool:
+        full = self._heavy.full(self._settings.max_rows)
+        return full or self._regroup.enough(self._waiting)
+
+    def _wait_is_over(self) -> None:
+        self._end_regrouping()
+        self._pump()
+
+    def _end_regrouping(self) -> None:
+        if self._regrouping is not None:
+            self._regrouping.cancel()
+            self._regrouping = None
+            self._regroup.end(self._waiting)
+
     # Both.
 
-    def _due(self, lanes: Lanes[_Item], again: Callable[[], None]) -> bool:
-        """Whether a batch may go now; otherwise `again` is called when it may."""
+    def _due(self, lanes: Lanes[_Item]) -> bool:
+        """Whether a batch may go now; otherwise there is another look when it may."""
         oldest = lanes.oldest()
         if oldest is None:
             return False
@@ -283,10 +319,17 @@ class Batcher:
         left = oldest.arrived + delay_s - self._clock()
         if left <= 0:
             return True
-        timer = self._timers.get(again.__name__)
-        if timer is None or timer.cancelled() or timer.when() <= self._loop.time():
-            self._timers[again.__name__] = self._loop.call_later(left, again)
+        if not self._timed:
+            self._timed = True
+            self._loop.call_later(max(left, _LEAST_TIMER_S), self._time_is_up)
         return False
+
+    def _time_is_up(self) -> None:
+        self._timed = False
+        if self._light and not self._flushing:
+            self._flush()
+        if self._heavy and not self._pumping:
+            self._pump()
 
     def _finish(self, batch: list[_Item], rows: int, ran: Ran) -> None:
         if ran.failure is not None:
