@@ -210,7 +210,12 @@ def test_streams_too_many_are_refused_one_by_one_and_may_be_tried_again(tmp_path
     model = models.slow(tmp_path / "model.onnx", rounds=100_000, size=64)
     body = json.dumps({"features": [0.1] * 64}).encode()
     with served(model, tmp_path / "log", "--batching", "off") as busy, raw2(busy.port) as client:
-        asked = [client.post(body) for _ in range(120)]
+        asked, parts = [], []
+        for _ in range(120):
+            parts.append(client.head("/predict", method="POST", end=False))
+            asked.append(max(client.replies))
+            parts.append(frames.DataFrame(asked[-1], body, flags=["END_STREAM"]).serialize())
+        client.send(*parts)  # at once, or the first ones are answered before the last ones are sent
         refused: list[int] = []
         while len(refused) < 20:
             client.read()

@@ -19,6 +19,8 @@ _STATUS_LINES = {
 _CODING = "transfer-encoding"
 # Headers of which there are few different ones: their lines are made once.
 _SAME = frozenset({b"content-type", names.MODEL_VERSION_HEADER.encode()})
+_LINES: dict[tuple[bytes, bytes], bytes] = {}
+_MOST_LINES = 64
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -142,10 +144,14 @@ def target(url: bytes) -> tuple[str, bytes]:
     return (unquote(text) if "%" in text else text), query
 
 
-@lru_cache(maxsize=64)
 def _line(header: tuple[bytes, bytes]) -> bytes:
-    value = header[1]
-    return b"" if b"\n" in value or b"\r" in value else b"%b: %b\r\n" % header
+    name, value = header
+    if b"\n" in value or b"\r" in value:
+        return b""  # whatever it was: it will not become a header of its own, or a body
+    line = b"%b: %b\r\n" % header
+    if name in _SAME and len(_LINES) < _MOST_LINES:
+        _LINES[header] = line
+    return line
 
 
 def head(
@@ -161,13 +167,7 @@ def head(
         connection: Value of the Connection header; empty for none.
     """
     lines = [_STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status, date]
-    for header in headers:
-        name, value = header
-        if name in _SAME:
-            lines.append(_line(header))
-        elif b"\n" not in value and b"\r" not in value:
-            # Whatever it was: it will not become a header of its own, or a body.
-            lines += (name, b": ", value, b"\r\n")
+    lines += [_LINES.get(header) or _line(header) for header in headers]
     if connection:
         lines += (b"connection: ", connection, b"\r\n")
     lines.append(b"content-length: %d\r\n\r\n" % length)
