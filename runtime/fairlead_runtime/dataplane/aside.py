@@ -35,7 +35,7 @@ FEW = 32
 FEW_BYTES = 256 << 10
 """Fewer are, where they and their requests are larger than this."""
 _COMPLAIN_S = 60.0
-_VARIANT, _EXPERIMENT, _UNIT, _COMPARE = (
+VARIANT, EXPERIMENT, _UNIT, _COMPARE = (
     each.encode()
     for each in (
         names.VARIANT_HEADER,
@@ -99,15 +99,20 @@ class Seen:
                 return value if isinstance(value, str) else value.decode("latin-1")
         return ""
 
+    def has_any(self, names: frozenset[bytes]) -> bool:
+        """Whether the request may have one of these headers; quick where it has none."""
+        headers = self.headers
+        return type(headers) is not dict or not names.isdisjoint(headers)
+
     @property
     def variant(self) -> str:
         """The variant that the router sent the request to, where it says so."""
-        return self.header(_VARIANT)
+        return self.header(VARIANT)
 
     @property
     def experiment(self) -> str:
         """The experiment that the request belongs to, where the router says so."""
-        return self.header(_EXPERIMENT)
+        return self.header(EXPERIMENT)
 
     @property
     def unit(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from fairlead_runtime.dataplane.aside import Seen
+from fairlead_runtime.dataplane.aside import EXPERIMENT, VARIANT, Seen
 from fairlead_runtime.protocol.answers import output_tensor, plain
 from fairlead_runtime.protocol.types import Array, Signature
 
@@ -19,9 +19,10 @@ TYPE = "dev.fairlead.prediction.v1"
 MOST_VALUES = 4096
 """Values of a tensor that are written; of a larger one only name, datatype and shape."""
 _EVENT = (
-    b'%b,"id":%b,"time":"%b"%b,"data":%b,"request_id":%b,"protocol":"%b","latency_ms":%.3f%b,'
+    b'%b,"id":"%b","time":"%b"%b,"data":%b,"request_id":%b,"protocol":"%b","latency_ms":%.3f%b,'
     b'"outputs":[%b]}}'
 )
+_HEADERS = frozenset({b"traceparent", VARIANT, EXPERIMENT})
 _WRITTEN_AS_THEY_ARE = frozenset("?bBhHiIlLqQfd")
 
 
@@ -98,29 +99,29 @@ class Events:
         self._tensors: dict[tuple[str, str], tuple[bytes, bool, tuple[int, ...]]] = {}
         self._second, self._clock = -1, b""
 
-    def event(self, seen: Seen, identity: str) -> bytes:
+    def event(self, seen: Seen, identity: bytes) -> bytes:
         """Return one line of JSON without its line end.
 
         Args:
             seen: The answer.
-            identity: The event's own id. The request's is in the data: clients repeat theirs.
+            identity: The event's own id, of ASCII. The request's is in the data: clients repeat it.
         """
         # Put together from pieces: a document for orjson would take twice as long to make.
         signature, outputs = self._signature, seen.response.outputs
-        own = b""
-        if traceparent := seen.traceparent:
-            own = b',"traceparent":' + orjson.dumps(traceparent)
-        told = b""
-        if variant := seen.variant:
-            told += b',"variant":' + orjson.dumps(variant)
-        if experiment := seen.experiment:
-            told += b',"experiment":' + orjson.dumps(experiment)
+        own = told = b""
+        if seen.has_any(_HEADERS):
+            if traceparent := seen.traceparent:
+                own = b',"traceparent":' + orjson.dumps(traceparent)
+            if variant := seen.variant:
+                told += b',"variant":' + orjson.dumps(variant)
+            if experiment := seen.experiment:
+                told += b',"experiment":' + orjson.dumps(experiment)
         if self._style.inputs:
             told += self._asked(seen)
         tensors = [self._tensor(k, *output_tensor(k, v, signature)) for k, v in outputs.items()]
         return _EVENT % (
             self._head,
-            orjson.dumps(identity),
+            identity,
             self._time(seen.time_s),
             own,
             self._data,
@@ -164,11 +165,11 @@ class Events:
         return head, name in redaction.tensors, redaction.columns.get(name, ())
 
     def _time(self, time_s: float) -> bytes:
-        second = int(time_s)
+        second, micros = divmod(int(time_s * 1e6), 1_000_000)
         if second != self._second:
             self._second = second
             self._clock = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
-        return b"%b.%06d+00:00" % (self._clock, (time_s - second) * 1e6)
+        return b"%b.%06d+00:00" % (self._clock, micros)
 
 
 def _datatype(name: str, signature: Signature) -> str:

@@ -36,7 +36,7 @@ class PredictionLog:
         self._writer, self._signature = writer, signature
         self._style, self._share = style, share
         self._events: Events | None = None
-        self._prefix, self._number = uuid.uuid4().hex, 0
+        self._prefix, self._number = uuid.uuid4().hex.encode(), 0
         writer.start()
 
     def take(self, batch: Sequence[Seen]) -> None:
@@ -56,6 +56,6 @@ class PredictionLog:
         """Write what is there for at most so long, and end; blocks."""
         self._writer.close(timeout_s)
 
-    def _next_id(self) -> str:
+    def _next_id(self) -> bytes:
         self._number += 1
-        return f"{self._prefix}-{self._number}"
+        return b"%b-%d" % (self._prefix, self._number)

@@ -48,7 +48,7 @@ def told(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     redaction = Redaction.parse(redact)
     style = Style(model_name="m", model_version="7", inputs=inputs, redaction=redaction)
-    document = json.loads(Events(SIGNATURE, style).event(what, "e-1"))
+    document = json.loads(Events(SIGNATURE, style).event(what, b"e-1"))
     return document, document["data"]
 
 
