@@ -273,7 +273,7 @@ class Batcher:
         else:
             ran = done.result()
         if self._is_to_regroup(len(batch)):
-            wait_s = self._regroup.wait_s
+            wait_s = max(self._regroup.wait_s, _LEAST_TIMER_S)
             self._regrouping = self._loop.call_later(wait_s, self._wait_is_over)
         elif self._heavy:
             self._pump()  # first: the model need not wait while these answers are written

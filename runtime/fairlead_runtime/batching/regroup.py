@@ -13,7 +13,7 @@ LEAST_GAIN = 2.0
 """From this many times the rows a second of single ones on, larger batches are worth a wait."""
 MOST_S = 0.005
 """The longest wait."""
-_LEAST_S = 0.001  # the event loop's timers go by the millisecond
+_LEAST_S = 0.0004  # a shorter one is not worth its bookkeeping
 _ENOUGH = 0.75
 """Of those who were answered; the last ones are read while the batch runs."""
 _WORTH, _STEP, _LOOK = 0.5, 0.25, 32  # share that comes back, how fast it is learnt, tries apart

@@ -24,7 +24,8 @@ def profile(single_s: float, batch_s: float, rows: int = 64) -> Profile:
         (0.003, 0.009, 33, (0.003 - 0.006 / 32) / 2),  # half of what each batch takes anyway
         (0.003, 0.003, 64, 0.0015),
         (0.003, 0.003 * 64, 64, 0.0),  # nothing is gained by batches
-        (0.001, 0.002, 64, 0.0),  # shorter than the loop's timers
+        (0.0007, 0.0022, 64, 0.0),  # too short
+        (0.0021, 0.0088, 64, (0.0021 - 0.0067 / 63) / 2),
         (2.0, 2.1, 64, MOST_S),
         (math.inf, math.inf, 1, 0.0),  # nothing was measured
         (0.1, 0.1, 1, 0.0),
