@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import build, controlplane, leftovers, network
+from cluster import build, controlplane, debian, leftovers, network
 from cluster.node import Node, obstacle
 from cluster.paths import ROOT
 
@@ -49,6 +49,7 @@ def traces(node: Node) -> dict[str, list[str]]:
 @pytest.fixture
 def node() -> Node:
     """Return the node, which must not be in use: these tests kill it."""
+    debian.ensure(debian.PROGRAMS)  # what a node needs stays when it goes
     node = Node()
     if node.running():
         pytest.skip("the node is in use: `make cluster-down` first")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
-import shutil
 import subprocess
 import tarfile
 import time
@@ -16,7 +15,7 @@ from typing import IO, Any
 
 import pytest
 
-from cluster import kind
+from cluster import debian, kind
 from cluster.imagetool import find_tool
 
 _START_S = 60
@@ -134,8 +133,7 @@ def _with_engine(
 def _with_runc(
     archive: Path, args: Sequence[str], shared: Sequence[Path], scratch: Path, name: str
 ) -> list[str]:
-    if shutil.which("runc") is None:
-        pytest.fail("running an image needs docker, podman or runc: install one")
+    debian.ensure({"runc": debian.PROGRAMS["runc"]})
     image = config(archive)["config"]
     user, group = (int(part) for part in image["User"].split(":"))
     bundle = scratch / "bundle"
