@@ -101,6 +101,12 @@ class Lanes(Generic[T]):
         self._rows[key] = rows
         return rows
 
+    def alone(self, key: Hashable) -> int:
+        """Return the rows of this key's lane where there is no other; else -1."""
+        if not self._lanes:
+            return 0
+        return self._rows.get(key, -1) if len(self._lanes) == 1 else -1
+
     def oldest(self) -> T | None:
         """Return the item that has waited longest."""
         return self._lanes[self._heads[0][1]][0][2] if self._heads else None

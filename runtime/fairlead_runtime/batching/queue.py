@@ -9,10 +9,10 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Executor
-from typing import Protocol
 
+from fairlead_runtime.batching.items import Item, Observer, begin
 from fairlead_runtime.batching.pace import Pace
 from fairlead_runtime.batching.pending import Pending
 from fairlead_runtime.batching.plan import Lanes, shape_key
@@ -29,50 +29,6 @@ log = logging.getLogger(__name__)
 _LARGE = 2.0  # a request is no batch for the loop where it takes this many times the limit
 _MOST_RETRY_AFTER_S = 60
 _LEAST_TIMER_S = 0.001  # uvloop's timers go by whole milliseconds, and 0 is this turn again
-
-
-class Observer(Protocol):
-    """Who counts what happens in the queue."""
-
-    def batch(self, *, requests: int, rows: int, seconds: float) -> None:
-        """Note a batch that ran."""
-
-    def queued(self, seconds: float) -> None:
-        """Note how long a request waited before it ran."""
-
-    def dropped(self, reason: str) -> None:
-        """Note a request that was not run: `queue_full`, `queue_slow`, `deadline`, `cancelled`."""
-
-    def split_up(self) -> None:
-        """Note a batch that failed and was run request by request."""
-
-
-class _Item(Pending):
-    """A request in the queue, and the answer to it."""
-
-    __slots__ = ("arrived", "leave", "request", "rows", "size", "timer")
-
-    arrived: float
-    leave: Callable[[_Item, str], None]
-    request: InferRequest
-    rows: int  # -1 where it waits no longer
-    size: int
-    timer: asyncio.TimerHandle | None
-
-    def cancel(self, msg: object = None) -> bool:
-        """Nobody waits for the answer any more: what has not begun is not run."""
-        cancelled = super().cancel(msg)
-        if cancelled:
-            self.end_timer()
-            if self.rows >= 0:
-                # It is skipped when its turn comes; its place is free at once.
-                self.leave(self, "cancelled")
-        return cancelled
-
-    def end_timer(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
 
 
 class Batcher:
@@ -104,8 +60,8 @@ class Batcher:
         self._large = profile.elements_within(_LARGE * INLINE_LIMIT_S) * itemsize
         self._has_text = any(spec.datatype == "BYTES" for spec in specs)
         self._loop = asyncio.get_running_loop()
-        self._light: Lanes[_Item] = Lanes()  # for the event loop
-        self._heavy: Lanes[_Item] = Lanes()  # for the threads
+        self._light: Lanes[Item] = Lanes()  # for the event loop
+        self._heavy: Lanes[Item] = Lanes()  # for the threads
         self._waiting = self._waiting_bytes = 0
         self._busy = 0
         # Where a batch costs little more than a row, rows that wait for it get more done than a
@@ -114,8 +70,10 @@ class Batcher:
         self._eager = settings.max_delay_s <= 0
         self._flushing = self._pumping = False
         self._regroup = Regroup(profile)
+        self._wait_for_s = max(self._regroup.wait_s, _LEAST_TIMER_S)
+        self._awaited: Hashable | None = None
         self._regrouping: asyncio.TimerHandle | None = None
-        self._timed = False
+        self._timed: set[Callable[[], None]] = set()
         self._per_request_s = profile.single_s if math.isfinite(profile.single_s) else 0.0
 
     @property
@@ -156,11 +114,12 @@ class Batcher:
                 size += sum(map(len, array.flat))
         return size
 
-    def _admit(self, request: InferRequest, size: int, now: float) -> _Item:
+    def _admit(self, request: InferRequest, size: int, now: float) -> Item:
         found = shape_key(request, self._order) if self._merge else None
         key, rows = found if found is not None else (None, 1)
-        item = _Item(loop=self._loop)
+        item = Item(loop=self._loop)
         item.request, item.rows, item.size, item.arrived = request, rows, size, now
+        item.key = key
         item.waker = item.timer = None
         item.leave = self._leave
         self._waiting += 1
@@ -175,25 +134,25 @@ class Batcher:
                 self._loop.call_soon(self._flush)
         else:
             self._heavy.push(key, rows, item)
-            self._pump_soon()
+            self._pump_soon(item)
         if request.deadline is not None:
             item.timer = self._loop.call_later(request.deadline - now, self._expire, item)
         return item
 
-    def _expire(self, item: _Item) -> None:
+    def _expire(self, item: Item) -> None:
         if not item.done():
             if item.rows >= 0:
                 self._leave(item, "deadline")
             item.end_timer()
             item.settle(DeadlineError())
 
-    def _leave(self, item: _Item, reason: str) -> None:
+    def _leave(self, item: Item, reason: str) -> None:
         item.rows = -1
         self._waiting -= 1
         self._waiting_bytes -= item.size
         self._observer.dropped(reason)
 
-    def _take(self, lanes: Lanes[_Item]) -> list[_Item]:
+    def _take(self, lanes: Lanes[Item]) -> list[Item]:
         """Return the next batch of those who still wait for an answer."""
         while lanes:
             batch = [item for item in lanes.pop(self._settings.max_rows) if item.rows >= 0]
@@ -215,7 +174,7 @@ class Batcher:
 
     def _flush(self) -> None:
         self._flushing = False
-        if not self._due(self._light):
+        if not self._due(self._light, self._flush):
             return
         self._pace.gathered(self._run_light())
         if self._light and not self._flushing:
@@ -227,7 +186,7 @@ class Batcher:
         """Run the next batch and return of how many requests it was."""
         batch = self._take(self._light)
         if batch:
-            rows = _begin(batch)
+            rows = begin(batch)
             ran = self._guarded([item.request for item in batch])
             self._pace.ran_inline(ran.seconds, rows)
             self._finish(batch, rows, ran)
@@ -241,10 +200,10 @@ class Batcher:
 
     # In threads.
 
-    def _pump_soon(self) -> None:
+    def _pump_soon(self, item: Item) -> None:
         if not self._pumping and self._busy < self._settings.workers:
             if self._regrouping is not None:
-                if not self._regrouped():
+                if not self._regrouped() and not self._is_urgent(item):
                     return
                 self._end_regrouping()
             self._pumping = True
@@ -252,13 +211,13 @@ class Batcher:
 
     def _pump(self) -> None:
         self._pumping = False
-        while self._busy < self._settings.workers and self._due(self._heavy):
+        while self._busy < self._settings.workers and self._due(self._heavy, self._pump):
             if self._busy and self._gathers and not self._heavy.full(self._settings.max_rows):
                 return
             batch = self._take(self._heavy)
             if not batch:
                 return
-            rows = _begin(batch)
+            rows = begin(batch)
             self._busy += 1
             requests = [item.request for item in batch]
             running = self._loop.run_in_executor(self._pool, self._guarded, requests)
@@ -266,15 +225,15 @@ class Batcher:
                 lambda done, batch=batch, rows=rows: self._returned(batch, rows, done)  # type: ignore[misc]
             )
 
-    def _returned(self, batch: list[_Item], rows: int, done: asyncio.Future[Ran]) -> None:
+    def _returned(self, batch: list[Item], rows: int, done: asyncio.Future[Ran]) -> None:
         self._busy -= 1
         if done.cancelled():
             ran = Ran([NotReadyError("the server has stopped")] * len(batch), 0.0)
         else:
             ran = done.result()
-        if self._is_to_regroup(len(batch)):
-            wait_s = max(self._regroup.wait_s, _LEAST_TIMER_S)
-            self._regrouping = self._loop.call_later(wait_s, self._wait_is_over)
+        if self._is_to_regroup(batch, rows):
+            self._awaited = batch[0].key
+            self._regrouping = self._loop.call_later(self._wait_for_s, self._wait_is_over)
         elif self._heavy:
             self._pump()  # first: the model need not wait while these answers are written
         self._finish(batch, rows, ran)
@@ -282,19 +241,30 @@ class Batcher:
 
     # Between two batches in a thread.
 
-    def _is_to_regroup(self, answered: int) -> bool:
-        return (
-            self._gathers
-            and self._eager
-            and self._busy == 0
-            and self._regrouping is None
-            and not self._heavy.full(self._settings.max_rows)
-            and self._regroup.begin(answered=answered, waiting=self._waiting)
-        )
+    def _is_to_regroup(self, batch: Sequence[Item], rows: int) -> bool:
+        key = batch[0].key
+        if not self._gathers or not self._eager or key is None:
+            return False
+        if self._busy or self._pumping or self._regrouping is not None:
+            return False
+        already = self._heavy.alone(key)
+        # Those who wait must be able to run with those who may come back.
+        if already < 0 or already + rows > self._settings.max_rows:
+            return False
+        if any(self._is_urgent(item) for item in self._heavy):
+            return False
+        return self._regroup.begin(answered=len(batch), waiting=self._waiting)
 
     def _regrouped(self) -> bool:
-        full = self._heavy.full(self._settings.max_rows)
-        return full or self._regroup.enough(self._waiting)
+        """Whether a wait is over: enough are there, a batch is full, or others came."""
+        if self._heavy.alone(self._awaited) < 0 or self._heavy.full(self._settings.max_rows):
+            return True
+        return self._regroup.enough(self._waiting)
+
+    def _is_urgent(self, item: Item) -> bool:
+        """Whether a request may not be there any more after a wait."""
+        deadline = item.request.deadline
+        return deadline is not None and deadline < self._clock() + 2 * self._wait_for_s
 
     def _wait_is_over(self) -> None:
         self._end_regrouping()
@@ -308,8 +278,8 @@ class Batcher:
 
     # Both.
 
-    def _due(self, lanes: Lanes[_Item]) -> bool:
-        """Whether a batch may go now; otherwise there is another look when it may."""
+    def _due(self, lanes: Lanes[Item], again: Callable[[], None]) -> bool:
+        """Whether a batch may go now; otherwise `again` is called when it may."""
         oldest = lanes.oldest()
         if oldest is None:
             return False
@@ -319,19 +289,16 @@ class Batcher:
         left = oldest.arrived + delay_s - self._clock()
         if left <= 0:
             return True
-        if not self._timed:
-            self._timed = True
-            self._loop.call_later(max(left, _LEAST_TIMER_S), self._time_is_up)
+        if again not in self._timed:
+            self._timed.add(again)
+            self._loop.call_later(max(left, _LEAST_TIMER_S), self._time_is_up, again)
         return False
 
-    def _time_is_up(self) -> None:
-        self._timed = False
-        if self._light and not self._flushing:
-            self._flush()
-        if self._heavy and not self._pumping:
-            self._pump()
+    def _time_is_up(self, again: Callable[[], None]) -> None:
+        self._timed.discard(again)
+        again()
 
-    def _finish(self, batch: list[_Item], rows: int, ran: Ran) -> None:
+    def _finish(self, batch: list[Item], rows: int, ran: Ran) -> None:
         if ran.failure is not None:
             self._observer.split_up()
             log.debug("a batch of %d requests failed: %s", len(batch), ran.failure)
@@ -346,7 +313,7 @@ class Batcher:
         if self._look is not None:
             self._look(ran)
 
-    def _trace(self, tracer: Tracer, batch: list[_Item], rows: int, ran: Ran) -> None:
+    def _trace(self, tracer: Tracer, batch: list[Item], rows: int, ran: Ran) -> None:
         found = [
             Traced(
                 span=item.request.trace,
@@ -365,12 +332,3 @@ class Batcher:
     def _wait_s(self) -> float:
         """Return how long a request that comes now waits, going by what the last ones took."""
         return self._waiting * self._per_request_s / self._settings.workers
-
-
-def _begin(batch: list[_Item]) -> int:
-    """Mark items as running and return their rows."""
-    rows = 0
-    for item in batch:
-        rows += item.rows
-        item.rows = -1
-    return rows

@@ -119,5 +119,7 @@ def _log_predictions(args: argparse.Namespace, model: ServedModel) -> None:
     )
     writer = EventWriter(target, watcher=model.metrics, counter=model.metrics)
     share = args.prediction_log_share
-    log = PredictionLog(writer, signature=model.signature, style=style, share=share)
+    log = PredictionLog(
+        writer, watcher=model.metrics, signature=model.signature, style=style, share=share
+    )
     model.watch_at_once(log)

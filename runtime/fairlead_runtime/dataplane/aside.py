@@ -190,7 +190,7 @@ class Aside(Worker[Seen]):
         self._samples: tuple[Callable[[], bool], ...] = ()
         self._all = self._marked = False
         self._left = self.SAMPLE
-        self._complained = -_COMPLAIN_S
+        self._complained: dict[str, float] = {}
 
     def add_prompt(self, sink: Sink) -> None:
         """Let a sink look at all further answers on the event loop, some at a time."""
@@ -236,10 +236,13 @@ class Aside(Worker[Seen]):
             self._shown_soon(seen, size)
             if not self._gathers and not self.marked(seen.headers):
                 return
-        if self.put(seen, size) and not self._all:
-            # The thread, which this has woken, wants the next ones.
+        if not self._all:
+            # Before the thread has it: what that wants next must not be overwritten here.
             self._left -= 1
             self._gather(wanted=self._left > 0)
+        if not self.put(seen, size) and not self._all:
+            self._left += 1  # the thread is not woken: another one has to
+            self._gather(wanted=True)
 
     def close(self, timeout_s: float) -> None:
         """Show what is there for at most so long, and let sinks finish; blocks."""
@@ -286,6 +289,6 @@ class Aside(Worker[Seen]):
             except Exception:
                 self._watcher.unseen(failed, len(batch))
                 now = time.monotonic()
-                if now - self._complained >= _COMPLAIN_S:
-                    self._complained = now
+                if now - self._complained.get(failed, -_COMPLAIN_S) >= _COMPLAIN_S:
+                    self._complained[failed] = now
                     log.exception("%s failed on %d answers", type(sink).__name__, len(batch))

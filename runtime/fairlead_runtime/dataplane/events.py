@@ -150,7 +150,7 @@ class Events:
         elif array.size > MOST_VALUES:
             rest = b'"omitted":"too large"'
         else:
-            if columns and array.ndim:
+            if columns and array.ndim and min(columns) < array.shape[-1]:
                 values: Any = _without(array, columns)
             elif array.dtype.char in _WRITTEN_AS_THEY_ARE:
                 values = array.ravel()  # the common case, at half the cost

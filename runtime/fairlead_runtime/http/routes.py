@@ -153,7 +153,7 @@ class Routes:
         asked.infer.trace = request.trace
         request_id = asked.infer.id or _request_id(request) or self._ids.next()
         answer = await model.infer(asked.infer)
-        body = simple.render_predict(
+        rendered = simple.render_predict(
             answer,
             chosen,
             single=asked.single,
@@ -165,8 +165,8 @@ class Routes:
         aside = model.aside
         if aside is not None and (aside.wants or aside.marked(request.headers)):
             seen = Seen(asked.infer, answer, request_id, took, "predict", request.headers)
-            aside.see(seen, len(request.body) + len(body))
-        return await self._answer(request, [JSON], body, request_id)
+            aside.see(seen, len(body) + len(rendered))
+        return await self._answer(request, [JSON], rendered, request_id)
 
     async def _infer(self, request: Request) -> Response:
         started, now = time.perf_counter(), time.monotonic()

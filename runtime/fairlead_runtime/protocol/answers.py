@@ -79,7 +79,8 @@ def output_tensor(name: str, value: Array | list[Any], signature: Signature) -> 
     """
     if isinstance(value, list):
         texts = np.empty(len(value), dtype=object)
-        texts[:] = [orjson.dumps(keyed_by_text(item)).decode() for item in value]
+        option = orjson.OPT_SERIALIZE_NUMPY  # of a sequence of tensors each is an array
+        texts[:] = [orjson.dumps(keyed_by_text(item), option=option).decode() for item in value]
         return "BYTES", texts
     spec = signature.output(name)
     return spec.datatype if spec else "BYTES", value

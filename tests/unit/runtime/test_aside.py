@@ -323,3 +323,25 @@ async def test_one_that_fails_at_once_harms_nobody(caplog: pytest.LogCaptureFixt
     assert len(sink.taken) == 2 * FEW
     assert counts.dropped == {"event_failed": 2 * FEW}
     assert caplog.text.count("Broken failed") == 1
+
+
+class Swift(Aside):
+    """Its thread is always there at once, whatever the event loop is about to do next."""
+
+    def put(self, item: Seen, size: int, count: int = 1) -> bool:
+        taken = super().put(item, size, count)
+        if taken:
+            self._queue.clear()
+            self.work([item])
+        return taken
+
+
+async def test_a_thread_that_is_quicker_than_the_event_loop_does_not_end_the_sample() -> None:
+    aside = Swift(Counts(), pause_s=60)
+    sated = False
+    aside.add(Keeping(), sample=lambda: sated)
+    aside.see(seen(), 10)
+    sated = True
+    for _ in range(5):
+        assert aside.wants, "nobody would wake the thread any more"
+        aside.see(seen(), 10)

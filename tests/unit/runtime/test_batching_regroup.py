@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -98,3 +99,42 @@ async def test_a_full_batch_waits_for_nobody(pool: ThreadPoolExecutor) -> None:
         await values([world.ask(value) for value in range(3)])
         await values([world.ask(value) for value in range(8)])
     assert world.engine.batches == [3, 4, 4]
+
+
+@pytest.mark.parametrize("why", ["another shape", "no room for both", "its time runs out"])
+async def test_who_waits_and_gains_nothing_by_it_goes_at_once(
+    pool: ThreadPoolExecutor, why: str
+) -> None:
+    world = World(pool, inline=False, single_s=0.01, batch_s=0.01)
+    world.batcher._wait_for_s = 60.0
+    world.engine.gate.clear()
+    rows = 40 if why == "no room for both" else 1
+    first = world.ask(1, rows=rows)
+    await asyncio.to_thread(world.engine.started.wait)
+    second = world.ask(
+        2,
+        rows=rows,
+        width=3 if why == "another shape" else 2,
+        deadline=time.monotonic() + 50 if why == "its time runs out" else None,
+    )
+    await asyncio.sleep(0.01)
+    world.engine.gate.set()
+    async with asyncio.timeout(10):
+        assert await values([first, second]) == [2, 4]
+
+
+@pytest.mark.parametrize("why", ["another shape", "its time runs out"])
+async def test_who_comes_in_a_wait_and_gains_nothing_by_it_ends_it(
+    pool: ThreadPoolExecutor, why: str
+) -> None:
+    world = World(pool, inline=False, single_s=0.01, batch_s=0.01)
+    world.batcher._wait_for_s = 60.0
+    async with asyncio.timeout(10):
+        assert await values([world.ask(value) for value in range(8)]) == [2 * v for v in range(8)]
+        assert world.batcher._regrouping is not None
+        few = [world.ask(1)]  # not enough of the eight
+        await asyncio.sleep(0.01)
+        assert not few[0].done()
+        soon = time.monotonic() + 50 if why == "its time runs out" else None
+        few.append(world.ask(2, width=3 if why == "another shape" else 2, deadline=soon))
+        assert await values(few) == [2, 4]

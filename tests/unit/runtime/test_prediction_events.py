@@ -129,7 +129,9 @@ class Counts:
 def a_log(target: Target, share: float, counts: Counts) -> PredictionLog:
     style = Style(model_name="m", model_version="7", inputs=False, redaction=Redaction())
     writer = EventWriter(target, watcher=counts, counter=counts)
-    return PredictionLog(writer, signature=lambda: SIGNATURE, style=style, share=share)
+    return PredictionLog(
+        writer, watcher=counts, signature=lambda: SIGNATURE, style=style, share=share
+    )
 
 
 def test_a_share_of_the_answers_is_logged_each_event_with_its_own_id(tmp_path: Path) -> None:
@@ -296,3 +298,26 @@ def test_what_clients_wrote_stays_within_its_quotes() -> None:
     document, data = told(answer, inputs=True)
     assert (data["request_id"], document["traceparent"]) == (nasty, '"},{')
     assert (data["variant"], data["unit"]) == ('"', "\\")
+
+
+def test_a_column_that_a_tensor_has_not_changes_nothing() -> None:
+    tenth = np.array([[0.1, 0.2]], np.float32)
+    _, data = told(seen(tenth), redact=("y[7]",))
+    assert data["outputs"][0]["data"] == [0.1, 0.2]
+
+
+def test_sequences_of_tensors_are_told_as_text() -> None:
+    _, data = told(seen([np.array([0.25, 0.5], np.float32)]))
+    assert json.loads(data["outputs"][0]["data"][0]) == [0.25, 0.5]
+
+
+def test_an_answer_that_has_no_event_takes_no_other_with_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, counts = tmp_path / "log", Counts()
+    log = a_log(Lines(str(path)), 1.0, counts)
+    log.take([seen(), seen([object()]), seen()])
+    log.close(10)
+    assert len(path.read_text().splitlines()) == 2
+    assert counts.lost == {"event_failed": 1}
+    assert "has no event" in caplog.text
