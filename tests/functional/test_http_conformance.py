@@ -63,6 +63,24 @@ def test_a_1_0_client_needs_no_host(server: Served) -> None:
         assert client.reply().status == 200
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("Connection: keep-alive, close",),
+        ("Connection: Close , Keep-Alive",),
+        ("Connection: close", "Connection: keep-alive"),
+    ],
+    ids=["last", "first", "two lines"],
+)
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_close_beats_keep_alive(server: Served, version: str, lines: tuple[str, ...]) -> None:
+    """What follows such a request is none, whoever sent it (RFC 9112, 9.3)."""
+    with raw(server.port) as client:
+        client.send(get("/health/live", *lines, version=version), get(version=version))
+        assert client.reply().closes
+        client.nothing_more()
+
+
 def test_pipelined_requests_are_answered_in_order(server: Served) -> None:
     with raw(server.port) as client:
         wanted = [str(number) for number in range(50)]

@@ -37,6 +37,7 @@ _START, _HEAD, _BODY, _NOTHING = At.START, At.HEAD, At.BODY, At.NOTHING
 _HEAD_END = b"\r\n\r\n"
 _MOST_REMEMBERED = 2048  # bytes of a head
 _MOST_UNLIKE = 16  # behind a proxy each head is another: looking costs, too
+_JOINED = frozenset({b"transfer-encoding", b"connection"})  # all lines of them count
 # Where one of these is there, what is done depends on more than the head.
 _NOT_REMEMBERED = frozenset({b"transfer-encoding", b"expect", b"upgrade"})
 
@@ -191,7 +192,7 @@ class Reader(ABC):
             name = name.lower()
             if name == b"host":
                 self._hosts += 1
-            elif name == b"transfer-encoding" and name in self._headers:
+            elif name in _JOINED and name in self._headers:
                 value = self._headers[name] + b", " + value  # so that none of them goes unseen
             self._headers[name] = value.strip()
 
@@ -204,6 +205,9 @@ class Reader(ABC):
         self._version, self._method = parser.get_http_version(), parser.get_method()
         check_head(self._version, headers, self._hosts)
         self._keep = parser.should_keep_alive()
+        if self._keep and self._version == "1.0":  # the parser forgets a close beside a keep-alive
+            options = headers.get(b"connection", b"").lower().split(b",")
+            self._keep = b"close" not in {option.strip() for option in options}
         self._at, self._since = _BODY, self._clock()
         length = headers.get(b"content-length")
         if length is not None and int(length) > self._limits.max_body_bytes:
