@@ -34,7 +34,7 @@ def test_a_candidate_of_which_half_fails_has_no_traffic_after_fifteen_seconds(
 ) -> None:
     """20 requests a second on the candidate, half of which fail; the default gates.
 
-    Where the node is too busy for that many, the bound is on what failed, not on the clock.
+    Where the node is too busy for that many it takes longer to see, and is bounded all the same.
     """
     rollout = {"steps": [{"weight": 50, "hold": "2m"}]}
     deployment.first(rollout=rollout)
@@ -60,8 +60,7 @@ def test_a_candidate_of_which_half_fails_has_no_traffic_after_fifteen_seconds(
         f"from the first failed request to the last: {lasted:.1f} s, {len(found)} failed; to the "
         f"candidate's last answer: {last:.1f} s; {rate:.0f} requests/s on it"
     )
-    assert len(found) <= 15 * 20 / 2
-    assert max(lasted, last) <= 15 or rate < 15
+    assert max(lasted, last) <= 15
     live = deployment.live()
     ready = condition(live, "Ready")
     assert (ready["reason"], condition(live, "Available")["status"]) == ("RolledBack", "True")

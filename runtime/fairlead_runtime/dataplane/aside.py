@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from fairlead_runtime.contract import names
+from fairlead_runtime.dataplane.seldom import Seldom
 from fairlead_runtime.dataplane.worker import (
     CAPACITY,
     CAPACITY_BYTES,
@@ -34,7 +35,6 @@ FEW = 32
 """Answers that are shown at once together: the second costs half of the first."""
 FEW_BYTES = 256 << 10
 """Fewer are, where they and their requests are larger than this."""
-_COMPLAIN_S = 60.0
 VARIANT, EXPERIMENT, _UNIT, _COMPARE = (
     each.encode()
     for each in (
@@ -88,11 +88,8 @@ class Seen:
             name: In lower case.
         """
         headers = self.headers
-        if type(headers) is dict and name not in headers:  # the common case, at a third of the cost
-            return ""
         if isinstance(headers, Mapping):
-            found = headers.get(name)
-            return "" if found is None else found.decode("latin-1")
+            return headers.get(name, b"").decode("latin-1")
         wanted = name.decode()
         for key, value in headers:
             if key == wanted:
@@ -190,7 +187,7 @@ class Aside(Worker[Seen]):
         self._samples: tuple[Callable[[], bool], ...] = ()
         self._all = self._marked = False
         self._left = self.SAMPLE
-        self._complained: dict[str, float] = {}
+        self._complains = {"sink_failed": Seldom(), "event_failed": Seldom()}
 
     def add_prompt(self, sink: Sink) -> None:
         """Let a sink look at all further answers on the event loop, some at a time."""
@@ -288,7 +285,5 @@ class Aside(Worker[Seen]):
                 sink.take(batch)
             except Exception:
                 self._watcher.unseen(failed, len(batch))
-                now = time.monotonic()
-                if now - self._complained.get(failed, -_COMPLAIN_S) >= _COMPLAIN_S:
-                    self._complained[failed] = now
+                if self._complains[failed].due():
                     log.exception("%s failed on %d answers", type(sink).__name__, len(batch))

@@ -23,7 +23,6 @@ _EVENT = (
     b'"outputs":[%b]}}'
 )
 _HEADERS = frozenset({b"traceparent", VARIANT, EXPERIMENT})
-_WRITTEN_AS_THEY_ARE = frozenset("?bBhHiIlLqQfd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +151,6 @@ class Events:
         else:
             if columns and array.ndim and min(columns) < array.shape[-1]:
                 values: Any = _without(array, columns)
-            elif array.dtype.char in _WRITTEN_AS_THEY_ARE:
-                values = array.ravel()  # the common case, at half the cost
             else:
                 values = plain(array.reshape(-1))
             rest = b'"data":' + orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)

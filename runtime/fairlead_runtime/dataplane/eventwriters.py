@@ -10,18 +10,17 @@ import contextlib
 import http.client
 import logging
 import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from fairlead_runtime.dataplane.seldom import Seldom
 from fairlead_runtime.dataplane.worker import Watcher, Worker
 
 log = logging.getLogger(__name__)
 STDOUT = "stdout"
 _TIMEOUT_S = 5.0
-_COMPLAIN_S = 60.0
 _BATCH_TYPE = "application/cloudevents-batch+json"
 
 
@@ -156,7 +155,7 @@ class EventWriter(Worker[Sequence[bytes]]):
     def __init__(self, target: Target, *, watcher: Watcher, counter: Counter) -> None:
         super().__init__(watcher, full="log_full")
         self._target, self._counter = target, counter
-        self._complained = -_COMPLAIN_S
+        self._complains = Seldom()
 
     def work(self, batch: list[Sequence[bytes]]) -> None:
         """Write some events."""
@@ -165,9 +164,7 @@ class EventWriter(Worker[Sequence[bytes]]):
             self._target.write(events)
         except Exception as error:  # noqa: BLE001 - the thread goes on whatever a token file holds
             self._watcher.unseen("log_failed", len(events))
-            now = time.monotonic()
-            if now - self._complained >= _COMPLAIN_S:
-                self._complained = now
+            if self._complains.due():
                 log.warning("the prediction log loses events: %s", error)
         else:
             self._counter.logged(len(events))

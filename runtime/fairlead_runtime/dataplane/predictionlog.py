@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 import uuid
 from collections.abc import Callable, Sequence
 
 from fairlead_runtime.dataplane.aside import Seen
 from fairlead_runtime.dataplane.events import Events, Style
 from fairlead_runtime.dataplane.eventwriters import EventWriter
+from fairlead_runtime.dataplane.seldom import Seldom
 from fairlead_runtime.dataplane.worker import Watcher
 from fairlead_runtime.protocol.types import Signature
 
 log = logging.getLogger(__name__)
-_COMPLAIN_S = 60.0
 
 
 class PredictionLog:
@@ -42,7 +41,7 @@ class PredictionLog:
         share: float,
     ) -> None:
         self._writer, self._watcher, self._signature = writer, watcher, signature
-        self._complained = -_COMPLAIN_S
+        self._complains = Seldom()
         self._style, self._share = style, share
         self._events: Events | None = None
         self._prefix, self._number = uuid.uuid4().hex.encode(), 0
@@ -69,9 +68,7 @@ class PredictionLog:
 
     def _lose(self, error: Exception) -> None:
         self._watcher.unseen("event_failed", 1)
-        now = time.monotonic()
-        if now - self._complained >= _COMPLAIN_S:
-            self._complained = now
+        if self._complains.due():
             log.error("an answer has no event in the prediction log", exc_info=error)
 
     def _next_id(self) -> bytes:

@@ -37,7 +37,7 @@ class Worker(ABC, Generic[T]):
     Args:
         watcher: Counts what is dropped.
         full: The reason that it is told, see `Watcher`.
-        capacity: Items that may wait or be worked on.
+        capacity: Items that may wait.
         capacity_bytes: Bytes that may wait or be worked on.
         pause_s: How long items are gathered.
     """
@@ -133,6 +133,6 @@ class Worker(ABC, Generic[T]):
             batch.append(item)
             count += its_count
             size += its_size
-        self.work(batch)
         self._out += count
+        self.work(batch)
         self._bytes_out += size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-_FIRST = 1 << 48
+_COUNT = 1 << 48  # of the ids that 12 hexadecimal digits tell apart
 
 
 class RequestIds:
@@ -16,9 +16,9 @@ class RequestIds:
     def __init__(self) -> None:
         start = uuid.uuid4()
         self._prefix = str(start)[:24]
-        self._next = start.int & (_FIRST - 1)
+        self._next = start.int & (_COUNT - 1)
 
     def next(self) -> str:
         """Return another one."""
-        self._next = (self._next + 1) & (_FIRST - 1)
-        return self._prefix + hex(self._next | _FIRST)[3:]  # half the cost of a format
+        self._next = (self._next + 1) & (_COUNT - 1)
+        return self._prefix + hex(self._next | _COUNT)[3:]  # half the cost of a format

@@ -30,7 +30,7 @@ _WORDS = {
 _MAX_DEPTH = 32
 _MOST_ELEMENTS = 1 << 40
 _FEW = 48
-_FP32 = np.dtype(np.float32)
+_FP32 = DATATYPES["FP32"]
 
 
 class _WrongTypeError(Exception):

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import uvloop
 
-from tests.unit.runtime.test_batching_queue import World
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2, thread_name_prefix="model") as executor:
-        yield executor
+from tests.unit.runtime.batching import World
 
 
 @pytest.mark.parametrize("inline", [True, False], ids=["inline", "worker"])

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from fairlead_runtime.batching.probe import Profile
 from fairlead_runtime.batching.regroup import MOST_S, Regroup
-from tests.unit.runtime.test_batching_queue import World, values
+from tests.unit.runtime.batching import World, values
 
 
 def profile(single_s: float, batch_s: float, rows: int = 64) -> Profile:
@@ -53,12 +52,6 @@ def test_clients_that_do_not_come_back_are_not_waited_for_but_tried_again() -> N
         if regroup.begin(answered=4, waiting=0):
             regroup.end(4)
     assert all(regroup.begin(answered=1, waiting=0) for _ in range(40))
-
-
-@pytest.fixture
-def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(2, thread_name_prefix="model") as executor:
-        yield executor
 
 
 @pytest.mark.parametrize("gains", [True, False])

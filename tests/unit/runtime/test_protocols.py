@@ -263,7 +263,7 @@ def test_one_row_in_gives_one_prediction_out() -> None:
         "probability": [0.25, 0.75],
         "request_id": "r",
         "model_version": "7",
-        "latency_ms": 1.235,
+        "latency_ms": 1.234,
     }
 
 
